@@ -1,0 +1,258 @@
+"""A charge: money taken on an agreement, its states, and the rules it must meet before Vipps hears of it."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from app.domain.agreement import Agreement, check_amount, check_text
+from app.domain.errors import IllegalState, InvalidInput, LimitExceeded
+from app.domain.money import Money
+
+DESCRIPTION_MAX = 45
+REFUND_DESCRIPTION_MAX = 100
+MAX_RETRY_DAYS = 14
+DEFAULT_RETRY_DAYS = 5
+MIN_LEAD_DAYS = 1  # facts: VIPPS 6.1, since October 2025; it was 2
+DEFAULT_LEAD_DAYS = 2  # a day of slack, because nobody documents whose midnight counts (facts: VIPPS 6.1)
+MAX_YEARS_AHEAD = 2
+LIMIT_FACTOR = 5  # facts: VIPPS 6.5
+_ORDER_ID = re.compile(r"[A-Za-z0-9-]{8,50}")
+
+
+class ChargeStatus(StrEnum):
+    """Vipps' statuses, plus NEW (stored, its outcome not known yet), REJECTED (never made) and UNKNOWN."""
+
+    NEW = "NEW"
+    PENDING = "PENDING"
+    DUE = "DUE"
+    PROCESSING = "PROCESSING"
+    RESERVED = "RESERVED"
+    PARTIALLY_CAPTURED = "PARTIALLY_CAPTURED"
+    CHARGED = "CHARGED"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def final(self) -> bool:
+        """True where nothing more happens unless somebody refunds."""
+        return self in _FINAL
+
+    @property
+    def holds_no_money(self) -> bool:
+        return self in {ChargeStatus.FAILED, ChargeStatus.CANCELLED, ChargeStatus.REJECTED}
+
+
+_S = ChargeStatus
+_FINAL = frozenset({_S.CHARGED, _S.PARTIALLY_REFUNDED, _S.REFUNDED, _S.FAILED, _S.CANCELLED, _S.REJECTED})
+_PATH = (_S.NEW, _S.PENDING, _S.DUE, _S.PROCESSING, _S.RESERVED, _S.PARTIALLY_CAPTURED, _S.CHARGED)
+_REFUNDS = (_S.PARTIALLY_REFUNDED, _S.REFUNDED)
+
+
+def _successors() -> dict[ChargeStatus, frozenset[ChargeStatus]]:
+    """Any step forward along the path may be skipped; a late failure after success is legal (facts: VIPPS 7.2)."""
+    table: dict[ChargeStatus, frozenset[ChargeStatus]] = {}
+    for place, status in enumerate(_PATH):
+        table[status] = frozenset(_PATH[place + 1 :]) | set(_REFUNDS) | {_S.FAILED, _S.CANCELLED}
+    table[_S.NEW] |= {_S.REJECTED}
+    table[_S.CHARGED] = frozenset({*_REFUNDS, _S.FAILED})
+    table[_S.PARTIALLY_REFUNDED] = frozenset({_S.REFUNDED})
+    table[_S.UNKNOWN] = frozenset(_S) - {_S.NEW, _S.UNKNOWN}
+    for status in (_S.REFUNDED, _S.FAILED, _S.CANCELLED, _S.REJECTED):
+        table[status] = frozenset()
+    return table
+
+
+_NEXT = _successors()
+
+
+class ChargeOrigin(StrEnum):
+    """Who asked for the charge; FOUND ones were made outside this app and learnt from Vipps."""
+
+    ORDER = "ORDER"
+    API = "API"
+    INITIAL = "INITIAL"
+    FOUND = "FOUND"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One charge, stored before Vipps is called.
+
+    `order_id` is ours and becomes Vipps' charge id; `slot` is what may be charged once (one order, one order id of a
+    client): the database lets one charge hold it. `captured` and `refunded` count minor units of `amount`'s currency.
+    """
+
+    id: str
+    shop: str
+    account_id: str
+    agreement_id: str
+    order_id: str
+    idempotency_key: str
+    amount: Money
+    description: str
+    due: date
+    retry_days: int
+    status: ChargeStatus
+    origin: ChargeOrigin
+    created_at: datetime
+    charge_id: str | None = None
+    slot: str | None = None
+    saleor_order: str | None = None
+    actor: str = ""
+    captured: int = 0
+    refunded: int = 0
+    failure_code: str | None = None
+    failure: str | None = None
+    transaction_id: str | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    lease_until: datetime | None = None
+    reported: str | None = None
+
+    def see(self, seen: "SeenCharge") -> "Charge":
+        """Apply an observation: status forward or not at all, amounts upwards or not at all."""
+        forward = seen.status in _NEXT[self.status]
+        return replace(
+            self,
+            charge_id=self.charge_id or seen.charge_id,
+            status=seen.status if forward else self.status,
+            captured=max(self.captured, seen.captured),
+            refunded=max(self.refunded, seen.refunded),
+            transaction_id=seen.transaction_id or self.transaction_id,
+            failure_code=seen.failure_reason if forward and seen.failure_reason else self.failure_code,
+            failure=seen.failure_text if forward and seen.failure_text else self.failure,
+        )
+
+    def contradicts(self, seen: "SeenCharge") -> bool:
+        """True where an observation would be a step back: kept out of the row, shown in the audit."""
+        return seen.status not in (self.status, ChargeStatus.UNKNOWN) and seen.status not in _NEXT[self.status]
+
+    def require_cancellable(self) -> None:
+        if self.status not in {_S.PENDING, _S.DUE, _S.RESERVED, _S.PARTIALLY_CAPTURED}:
+            remedy = "; refund it instead" if self.status in {_S.CHARGED, _S.PARTIALLY_REFUNDED} else ""
+            raise IllegalState(
+                f"charge {self.charge_id} is {self.status} and can no longer be cancelled{remedy}", field="chargeId"
+            )
+
+    def require_capturable(self) -> None:
+        if self.status not in {_S.RESERVED, _S.PARTIALLY_CAPTURED}:
+            raise IllegalState(
+                f"charge {self.charge_id} is {self.status}; only a RESERVED one can be captured", field="chargeId"
+            )
+
+    def refundable(self) -> Money:
+        if self.status not in {_S.CHARGED, _S.PARTIALLY_CAPTURED, _S.PARTIALLY_REFUNDED}:
+            open_ = {_S.PENDING, _S.DUE, _S.PROCESSING, _S.RESERVED}
+            remedy = "; cancel it instead" if self.status in open_ else ""
+            raise IllegalState(
+                f"charge {self.charge_id} is {self.status} and has nothing to refund{remedy}", field="chargeId"
+            )
+        return Money(self.captured - self.refunded, self.amount.currency)
+
+    def check_refund(self, amount: Money | None) -> Money:
+        """The amount to refund: what is asked for, or all that is left. Raises where it is more than that."""
+        left = self.refundable()
+        wanted = left if amount is None else amount
+        if amount is not None:
+            check_amount(amount, "price")
+        if left.minor <= 0:
+            raise IllegalState(f"charge {self.charge_id} is refunded already", field="chargeId")
+        if not wanted <= left:
+            raise LimitExceeded(
+                f"price {wanted.minor} is more than the {left.minor} that is left to refund", field="price"
+            )
+        return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCharge:
+    """A charge as Vipps shows it. Amounts are minor units; `due` may carry a time, which means nothing."""
+
+    charge_id: str
+    status: ChargeStatus
+    due: datetime | None
+    amount: int
+    captured: int
+    refunded: int
+    description: str
+    kind: str
+    transaction_id: str | None = None
+    failure_reason: str | None = None
+    failure_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRequest:
+    """What Vipps is asked to charge; the same fields give the same bytes on every repeat."""
+
+    agreement_id: str
+    order_id: str
+    amount: Money
+    description: str
+    due: date
+    retry_days: int
+
+
+def check_order_id(order_id: str) -> str:
+    """8 to 50 of [A-Za-z0-9-] with a letter: what every era of Vipps' rules accepts (facts: VIPPS 6.19)."""
+    if not _ORDER_ID.fullmatch(order_id) or not any(c.isalpha() for c in order_id):
+        raise InvalidInput(
+            "an order id is 8 to 50 letters, digits and hyphens, with at least one letter", field="orderId"
+        )
+    return order_id
+
+
+def check_description(description: str) -> str:
+    check_text(description, "description", DESCRIPTION_MAX)
+    return description
+
+
+def check_retry_days(days: int) -> int:
+    if not 0 <= days <= MAX_RETRY_DAYS:
+        raise InvalidInput(f"retryDays is {days}; Vipps takes 0 to {MAX_RETRY_DAYS}", field="retryDays")
+    return days
+
+
+def check_due(due: date, today: date) -> date:
+    """Raise unless `due` is late enough for Vipps to announce it and at most two years ahead (facts: VIPPS 6.1)."""
+    earliest = today + timedelta(days=MIN_LEAD_DAYS)
+    latest = date(today.year + MAX_YEARS_AHEAD, today.month, min(today.day, 28))
+    if due < earliest:
+        raise InvalidInput(f"due is {due}; the earliest date Vipps takes today is {earliest}", field="due")
+    if due > latest:
+        raise InvalidInput(f"due is {due}; the latest date Vipps takes today is {latest}", field="due")
+    return due
+
+
+def check_limit(agreement: Agreement, charges: Iterable[tuple[date, int]], wanted: Money, due: date) -> None:
+    """The amount rule: five times the price, cumulative within one interval (facts: VIPPS 6.5).
+
+    `charges` are due dates and minor units of the other recurring charges that stand. The interval is counted from the
+    agreement's start, which Vipps does not document: Vipps' own answer stays the last word.
+    """
+    if wanted.currency is not agreement.price.currency:
+        raise InvalidInput(f"the agreement is in {agreement.price.currency}, not {wanted.currency}", field="currency")
+    if agreement.max_amount is not None:
+        if not wanted <= agreement.max_amount:
+            raise LimitExceeded(
+                f"price {wanted.minor} is above the {agreement.max_amount.minor} the customer agreed to "
+                "(amount.exceeds.expected.chargelimit)",
+                field="price",
+            )
+        return
+    first, after = agreement.plan.window(agreement.anchor(due), due)
+    taken = sum(minor for day, minor in charges if first <= day < after)
+    limit = agreement.price.times(LIMIT_FACTOR)
+    if taken + wanted.minor > limit.minor:
+        raise LimitExceeded(
+            f"price {wanted.minor} with the {taken} already charged from {first} to {after - timedelta(days=1)} is "
+            f"above {limit.minor}, five times the agreement's price; raise the agreement's price first "
+            "(amount.exceeds.expected.chargelimit)",
+            field="price",
+        )

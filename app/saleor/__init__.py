@@ -1,0 +1,1 @@
+"""Saleor as Saleor writes it: manifest, signatures, client, payloads."""

@@ -1,0 +1,102 @@
+"""The connection to SQLite or PostgreSQL, and the unit of work: the only place that commits."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.storage.repositories import SqlUnit
+from app.storage.secrets import SecretBox
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK_TIMEOUT = "5s"
+
+
+class SqlStore:
+    """One engine for one database. On SQLite one connection serves all: its writers would only wait for each other."""
+
+    def __init__(self, url: str, secrets: SecretBox, *, pool_size: int = 10) -> None:
+        self.sqlite = url.startswith("sqlite")
+        self.engine = (
+            _sqlite_engine(url) if self.sqlite else create_async_engine(url, pool_size=pool_size, max_overflow=0)
+        )
+        self._secrets = secrets
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[SqlUnit]:
+        async with self.engine.begin() as connection:
+            yield SqlUnit(connection, self._secrets)
+
+    async def release_leases(self) -> None:
+        async with self.begin() as unit:
+            await unit.release_leases()
+
+    async def reseal_secrets(self) -> int:
+        """Write every secret anew with the newest key; the number of secrets."""
+        async with self.begin() as unit:
+            return await unit.reseal_secrets()
+
+    async def migrate(self) -> None:
+        async with self.engine.begin() as connection:
+            if not self.sqlite:
+                await connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
+            await connection.run_sync(_upgrade)
+
+    async def migrated(self) -> bool:
+        """True where the database has every migration this code knows."""
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(_current) == _head()
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _head() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _sqlite_engine(url: str) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=60)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(dbapi: Any, _record: object) -> None:
+        # SQLAlchemy's recipe for SQLite: the driver must not open transactions of its own accord.
+        dbapi.isolation_level = None
+        cursor = dbapi.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Taking the write lock at once avoids the dead end of two readers that both want to write.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+async def ping(connection: AsyncConnection) -> None:
+    await connection.execute(text("SELECT 1"))

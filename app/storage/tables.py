@@ -1,0 +1,259 @@
+"""The tables. Rows do not validate; the rules live in the domain, and repositories map between the two.
+
+Every row carries its shop (Saleor's API URL), the tenant. Times are UTC, amounts are minor units.
+"""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC on every database; SQLite would hand back a naive one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time must know its time zone")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _id() -> Any:
+    return Field(primary_key=True, sa_type=String(36))
+
+
+def _text(length: int, *, null: bool = False, index: bool = False) -> Any:
+    return Field(sa_type=String(length), nullable=null, index=index, default=None if null else ...)
+
+
+def _long(*, null: bool = False) -> Any:
+    return Field(sa_type=Text, nullable=null, default=None if null else ...)
+
+
+def _time(*, null: bool = False) -> Any:
+    return Field(sa_type=UtcDateTime, nullable=null, default=None if null else ...)
+
+
+def _minor(*, null: bool = False) -> Any:
+    return Field(sa_type=BigInteger, nullable=null, default=None if null else ...)
+
+
+SHOP = 255
+
+
+class InstallationRow(SQLModel, table=True):
+    __tablename__ = "installation"
+    shop: str = Field(primary_key=True, sa_type=String(SHOP))
+    app_id: str = _text(256)
+    token_sealed: str | None = _long(null=True)
+    jwks: str | None = _long(null=True)
+    saleor_version: str | None = _text(60, null=True)
+    installed_at: datetime = _time()
+    active: bool = Field(sa_type=Boolean, nullable=False)
+
+
+class AccountRow(SQLModel, table=True):
+    __tablename__ = "account"
+    __table_args__ = (UniqueConstraint("shop", "channel", name="uq_account_shop_channel"),)
+    id: str = _id()
+    shop: str = _text(SHOP)
+    channel: str = _text(255)
+    environment: str = _text(4)
+    msn: str = _text(20)
+    client_id: str = _text(128)
+    client_secret_sealed: str | None = _long(null=True)
+    subscription_key_sealed: str | None = _long(null=True)
+    api_version: str = _text(4)
+    retry_days: int = Field(sa_type=Integer, nullable=False)
+    lead_days: int = Field(sa_type=Integer, nullable=False)
+    agreement_url: str | None = _text(1024, null=True)
+
+
+class AgreementRow(SQLModel, table=True):
+    __tablename__ = "agreement"
+    __table_args__ = (
+        # An agreement belongs to one shop, even where two shops share a merchant account.
+        UniqueConstraint("environment", "agreement_id", name="uq_agreement_environment_id"),
+        Index("ix_agreement_shop_created", "shop", "created_at", "id"),
+        Index("ix_agreement_shop_customer", "shop", "customer", "created_at"),
+        Index(
+            "ix_agreement_unsettled",
+            "checked_at",
+            sqlite_where=text("status IN ('NEW', 'PENDING')"),
+            postgresql_where=text("status IN ('NEW', 'PENDING')"),
+        ),
+    )
+    id: str = _id()
+    shop: str = _text(SHOP)
+    account_id: str = _text(36)
+    environment: str = _text(4)
+    agreement_id: str | None = _text(64, null=True)
+    customer: str | None = _text(256, null=True)
+    initial_order: str | None = _text(256, null=True)
+    idempotency_key: str = _text(40)
+    interval_unit: str = _text(5)
+    interval_count: int = Field(sa_type=Integer, nullable=False)
+    price: int = _minor()
+    currency: str = _text(3)
+    campaign_price: int | None = _minor(null=True)
+    campaign_start: datetime | None = _time(null=True)
+    campaign_end: datetime | None = _time(null=True)
+    max_amount: int | None = _minor(null=True)
+    product_name: str = _text(100)
+    product_description: str = _text(255)
+    status: str = _text(20)
+    confirmation_url: str | None = _long(null=True)
+    start: datetime | None = _time(null=True)
+    stop: datetime | None = _time(null=True)
+    failure: str | None = _long(null=True)
+    checked_at: datetime | None = _time(null=True)
+    created_at: datetime = _time()
+
+
+_OPEN_CHARGE = text("status IN ('NEW', 'PENDING', 'DUE', 'PROCESSING', 'RESERVED', 'PARTIALLY_CAPTURED', 'UNKNOWN')")
+_ORDER_CHARGE = text("saleor_order IS NOT NULL")
+
+
+class ChargeRow(SQLModel, table=True):
+    __tablename__ = "charge"
+    __table_args__ = (
+        # What may be charged once: an order, a client's order id, an identical request.
+        UniqueConstraint("shop", "slot", name="uq_charge_shop_slot"),
+        UniqueConstraint("shop", "agreement_id", "charge_id", name="uq_charge_shop_agreement_id"),
+        Index("ix_charge_shop_agreement_due", "shop", "agreement_id", "due"),
+        Index("ix_charge_open", "next_attempt_at", sqlite_where=_OPEN_CHARGE, postgresql_where=_OPEN_CHARGE),
+        Index("ix_charge_order", "shop", "saleor_order", sqlite_where=_ORDER_CHARGE, postgresql_where=_ORDER_CHARGE),
+    )
+    id: str = _id()
+    shop: str = _text(SHOP)
+    account_id: str = _text(36)
+    agreement_id: str = _text(64)
+    order_id: str = _text(64)
+    charge_id: str | None = _text(64, null=True)
+    idempotency_key: str = _text(40)
+    slot: str | None = _text(160, null=True)
+    origin: str = _text(10)
+    actor: str = _text(320)
+    saleor_order: str | None = _text(256, null=True)
+    amount: int = _minor()
+    currency: str = _text(3)
+    captured: int = _minor()
+    refunded: int = _minor()
+    description: str = _text(255)
+    due: date = Field(sa_type=Date, nullable=False)
+    retry_days: int = Field(sa_type=Integer, nullable=False)
+    status: str = _text(20)
+    failure_code: str | None = _text(120, null=True)
+    failure: str | None = _long(null=True)
+    transaction_id: str | None = _text(64, null=True)
+    attempts: int = Field(sa_type=Integer, nullable=False)
+    next_attempt_at: datetime | None = _time(null=True)
+    lease_until: datetime | None = _time(null=True)
+    reported: str | None = _text(20, null=True)
+    created_at: datetime = _time()
+
+
+_OPEN = text("status = 'OPEN'")
+
+
+class OperationRow(SQLModel, table=True):
+    __tablename__ = "operation"
+    __table_args__ = (
+        UniqueConstraint("shop", "slot", name="uq_operation_shop_slot"),
+        UniqueConstraint("shop", "lock", name="uq_operation_shop_lock"),
+        Index("ix_operation_open", "next_attempt_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
+    id: str = _id()
+    shop: str = _text(SHOP)
+    account_id: str = _text(36)
+    kind: str = _text(10)
+    agreement_id: str = _text(64)
+    charge_id: str | None = _text(64, null=True)
+    idempotency_key: str = _text(40)
+    slot: str | None = _text(160, null=True)
+    lock: str | None = _text(160, null=True)
+    request: dict[str, Any] = Field(sa_type=JSON, nullable=False)
+    status: str = _text(10)
+    actor: str = _text(320)
+    attempts: int = Field(sa_type=Integer, nullable=False)
+    next_attempt_at: datetime | None = _time(null=True)
+    lease_until: datetime | None = _time(null=True)
+    failure_code: str | None = _text(120, null=True)
+    failure: str | None = _long(null=True)
+    created_at: datetime = _time()
+
+
+_WAITING = text("status = 'WAITING'")
+
+
+class InboxRow(SQLModel, table=True):
+    __tablename__ = "inbox"
+    __table_args__ = (
+        UniqueConstraint("shop", "source", "event_key", name="uq_inbox_event"),
+        Index("ix_inbox_waiting", "next_attempt_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
+    )
+    id: str = _id()
+    shop: str = _text(SHOP)
+    source: str = _text(10)
+    event: str = _text(60)
+    event_key: str = _text(160)
+    body: str = _long()
+    status: str = _text(10)
+    attempts: int = Field(sa_type=Integer, nullable=False)
+    next_attempt_at: datetime = _time()
+    lease_until: datetime | None = _time(null=True)
+    result: str | None = _long(null=True)
+    received_at: datetime = _time()
+    handled_at: datetime | None = _time(null=True)
+
+
+class ApiClientRow(SQLModel, table=True):
+    __tablename__ = "api_client"
+    id: str = _id()
+    shop: str = _text(SHOP, index=True)
+    name: str = _text(120)
+    secret_hash: str = _text(64)
+    scopes: str = _text(255)
+    created_at: datetime = _time()
+    revoked_at: datetime | None = _time(null=True)
+
+
+class AuditRow(SQLModel, table=True):
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_object", "shop", "object_id", "id"),)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))  # type: ignore[call-overload]
+    shop: str = _text(SHOP)
+    actor: str = _text(320)
+    action: str = _text(60)
+    object_id: str = _text(256)
+    before: str = _long()
+    after: str = _long()
+    reason: str = _long()
+    at: datetime = _time()

@@ -1,0 +1,1 @@
+"""One async function per verb, with explicit collaborators; imports the domain only."""

@@ -1,0 +1,239 @@
+"""What the use cases need from outside, by shape: a store, a shop, providers, jobs and a clock."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+from app.domain.account import Account, ApiClient, Installation
+from app.domain.agreement import Agreement, AgreementStatus
+from app.domain.charge import Charge
+from app.domain.operation import Operation
+from app.domain.order import Order, OrderReport
+from app.domain.provider import RecurringProvider
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """One verified webhook. `event_key` tells deliveries of the same event apart from new events."""
+
+    id: str
+    shop: str
+    source: str
+    event: str
+    event_key: str
+    body: str
+    received_at: datetime
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to which object, when, from what to what, and why. Holds ids and states, never a person's data."""
+
+    shop: str
+    actor: str
+    action: str
+    object_id: str
+    at: datetime
+    before: str = ""
+    after: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementFilter:
+    statuses: frozenset[AgreementStatus] = frozenset()
+    customer: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A slice of a list in creation order: up to `size` rows past `cursor` (a time and an id), forwards or back."""
+
+    size: int
+    cursor: tuple[datetime, str] | None = None
+    backwards: bool = False
+    newest_first: bool = True
+
+
+class Installations(Protocol):
+    async def get(self, shop: str) -> Installation | None: ...
+    async def put(self, installation: Installation) -> None: ...
+    async def forget(self, shop: str, at: datetime) -> None:
+        """Deactivate: erase the token, the key set, the accounts' secrets; revoke the shop's API clients."""
+        ...
+
+
+class Accounts(Protocol):
+    async def get(self, shop: str, account_id: str) -> Account | None: ...
+    async def of_shop(self, shop: str) -> Sequence[Account]: ...
+    async def put(self, account: Account) -> None: ...
+
+
+class Agreements(Protocol):
+    async def get(self, shop: str, agreement_id: str) -> Agreement | None: ...
+    async def many(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Agreement]: ...
+    async def belongs_elsewhere(self, shop: str, environment: str, agreement_ids: Sequence[str]) -> frozenset[str]:
+        """Those of the ids that another shop's rows hold in that environment."""
+        ...
+
+    async def add(self, agreement: Agreement) -> bool:
+        """False, and nothing done, where a row of that agreement exists."""
+        ...
+
+    async def save(self, agreement: Agreement) -> None: ...
+    async def page(self, shop: str, filter_: AgreementFilter, page: Page) -> Sequence[Agreement]: ...
+    async def count(self, shop: str, filter_: AgreementFilter) -> int: ...
+    async def unsettled(self, before: datetime, limit: int) -> Sequence[Agreement]:
+        """Agreements of all shops that are NEW or PENDING and were last looked at before that time."""
+        ...
+
+
+class Charges(Protocol):
+    async def get(self, shop: str, charge_row_id: str) -> Charge | None: ...
+    async def find(self, shop: str, agreement_id: str, charge_ids: Sequence[str]) -> Mapping[str, Charge]: ...
+    async def by_slots(self, shop: str, slots: Sequence[str]) -> Mapping[str, Charge]: ...
+    async def taken(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Sequence[tuple[date, int]]]:
+        """Per agreement, due date and minor units of every recurring charge that stands or may stand."""
+        ...
+
+    async def add_all(self, charges: Sequence[Charge]) -> frozenset[str]:
+        """Insert what holds no taken slot; the row ids that were inserted."""
+        ...
+
+    async def save_all(self, charges: Sequence[Charge]) -> None: ...
+    async def claim(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
+        """Lease a NEW charge for sending; None where somebody else holds it or it is no longer NEW."""
+        ...
+
+    async def unsent(self, now: datetime, limit: int) -> Sequence[Charge]:
+        """NEW charges of all shops whose lease ran out and whose next attempt has come."""
+        ...
+
+    async def unsettled(self, now: datetime, limit: int) -> Sequence[Charge]:
+        """Charges of all shops known to Vipps, not final, whose next look has come."""
+        ...
+
+    async def unreported(self, now: datetime, limit: int) -> Sequence[Charge]:
+        """Charges of all shops made for an order that does not show their present status."""
+        ...
+
+
+class Operations(Protocol):
+    async def get(self, shop: str, operation_id: str) -> Operation | None: ...
+    async def by_slot(self, shop: str, slot: str) -> Operation | None: ...
+    async def add(self, operation: Operation) -> bool:
+        """False, and nothing done, where the slot or the lock is taken."""
+        ...
+
+    async def save(self, operation: Operation) -> None: ...
+    async def claim(self, shop: str, operation_id: str, now: datetime, until: datetime) -> Operation | None: ...
+    async def unfinished(self, now: datetime, limit: int) -> Sequence[Operation]: ...
+
+
+class Inbox(Protocol):
+    async def add(self, entry: InboxEntry) -> bool:
+        """False where the same event is there already."""
+        ...
+
+    async def claim(self, shop: str, entry_id: str, now: datetime, until: datetime) -> InboxEntry | None: ...
+    async def done(self, shop: str, entry_id: str, at: datetime, result: str) -> None: ...
+    async def retry(self, shop: str, entry_id: str, at: datetime, error: str) -> None: ...
+    async def waiting(self, now: datetime, limit: int) -> Sequence[tuple[str, str]]:
+        """(shop, entry id) of what is received, not leased and due."""
+        ...
+
+
+class Clients(Protocol):
+    async def get(self, client_id: str) -> ApiClient | None: ...
+    async def of_shop(self, shop: str) -> Sequence[ApiClient]: ...
+    async def put(self, client: ApiClient) -> None: ...
+
+
+class Audit(Protocol):
+    async def add(self, entries: Sequence[AuditEntry]) -> None: ...
+    async def of_object(self, shop: str, object_id: str) -> Sequence[AuditEntry]: ...
+
+
+class Unit(Protocol):
+    """One transaction. Nobody calls Vipps or Saleor while one is open."""
+
+    @property
+    def installations(self) -> Installations: ...
+    @property
+    def accounts(self) -> Accounts: ...
+    @property
+    def agreements(self) -> Agreements: ...
+    @property
+    def charges(self) -> Charges: ...
+    @property
+    def operations(self) -> Operations: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def clients(self) -> Clients: ...
+    @property
+    def audit(self) -> Audit: ...
+
+
+class Store(Protocol):
+    def begin(self) -> AbstractAsyncContextManager[Unit]:
+        """Commits at the end of the block, rolls back where it raises."""
+        ...
+
+    async def release_leases(self) -> None:
+        """Give back what a dead process held; for a store that only one process uses."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AppIdentity:
+    app_id: str
+    identifier: str | None
+    version: str | None
+
+
+class Shop(Protocol):
+    """Saleor. Raises ProviderErrors only; a dead token is Misconfigured."""
+
+    async def identify(self, shop: str, token: str) -> AppIdentity: ...
+    async def key_set(self, shop: str) -> str:
+        """The shop's JWKS as JSON text."""
+        ...
+
+    async def order(self, installation: Installation, order_id: str) -> Order | None: ...
+    async def report(self, installation: Installation, report: OrderReport) -> None: ...
+
+
+class Jobs(Protocol):
+    async def enqueue(self, kind: str, shop: str, row_id: str) -> None:
+        """Carry a row's id to a worker soon; what is lost on the way the sweeper finds in the rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`lease_seconds` outlives the slowest call; `concurrency` is how many calls one batch keeps in flight."""
+
+    max_sync_batch: int = 500
+    concurrency: int = 50
+    lease_seconds: int = 90
+    inbox_attempts: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The collaborators of a use case, made once in the composition root."""
+
+    store: Store
+    shop: Shop
+    provider: Callable[[Account], RecurringProvider]
+    jobs: Jobs
+    clock: Clock
+    limits: Limits
