@@ -248,7 +248,7 @@ class ApiClientRow(SQLModel, table=True):
 class AuditRow(SQLModel, table=True):
     __tablename__ = "audit"
     __table_args__ = (Index("ix_audit_object", "shop", "object_id", "id"),)
-    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))  # type: ignore[call-overload]
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
     shop: str = _text(SHOP)
     actor: str = _text(320)
     action: str = _text(60)

@@ -7,59 +7,14 @@ from datetime import date, datetime
 from typing import Protocol
 
 from app.domain.account import Account, ApiClient, Installation
-from app.domain.agreement import Agreement, AgreementStatus
+from app.domain.agreement import Agreement
 from app.domain.charge import Charge
 from app.domain.operation import Operation
 from app.domain.order import Order, OrderReport
 from app.domain.provider import RecurringProvider
+from app.domain.records import AgreementFilter, AppIdentity, AuditEntry, InboxEntry, Page
 
 Clock = Callable[[], datetime]
-
-
-@dataclass(frozen=True, slots=True)
-class InboxEntry:
-    """One verified webhook. `event_key` tells deliveries of the same event apart from new events."""
-
-    id: str
-    shop: str
-    source: str
-    event: str
-    event_key: str
-    body: str
-    received_at: datetime
-    attempts: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """Who did what to which object, when, from what to what, and why. Holds ids and states, never a person's data."""
-
-    shop: str
-    actor: str
-    action: str
-    object_id: str
-    at: datetime
-    before: str = ""
-    after: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AgreementFilter:
-    statuses: frozenset[AgreementStatus] = frozenset()
-    customer: str | None = None
-    created_from: datetime | None = None
-    created_to: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A slice of a list in creation order: up to `size` rows past `cursor` (a time and an id), forwards or back."""
-
-    size: int
-    cursor: tuple[datetime, str] | None = None
-    backwards: bool = False
-    newest_first: bool = True
 
 
 class Installations(Protocol):
@@ -145,6 +100,10 @@ class Inbox(Protocol):
     async def claim(self, shop: str, entry_id: str, now: datetime, until: datetime) -> InboxEntry | None: ...
     async def done(self, shop: str, entry_id: str, at: datetime, result: str) -> None: ...
     async def retry(self, shop: str, entry_id: str, at: datetime, error: str) -> None: ...
+    async def dead(self, shop: str, entry_id: str, at: datetime, error: str) -> None:
+        """Give up: kept with its reason, looked at by people, never taken up by itself again."""
+        ...
+
     async def waiting(self, now: datetime, limit: int) -> Sequence[tuple[str, str]]:
         """(shop, entry id) of what is received, not leased and due."""
         ...
@@ -190,13 +149,6 @@ class Store(Protocol):
     async def release_leases(self) -> None:
         """Give back what a dead process held; for a store that only one process uses."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class AppIdentity:
-    app_id: str
-    identifier: str | None
-    version: str | None
 
 
 class Shop(Protocol):

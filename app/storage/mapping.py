@@ -1,0 +1,239 @@
+"""Rows to domain objects and back; a column that the domain does not know stays out of both."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.domain.account import Account, ApiClient, ApiVersion, Environment, Installation, Scope
+from app.domain.agreement import Agreement, AgreementStatus, Campaign
+from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
+from app.domain.money import Currency, Money
+from app.domain.operation import Operation, OperationKind, OperationStatus
+from app.domain.plan import IntervalUnit, Plan
+from app.storage.secrets import SecretBox
+
+Row = Mapping[Any, Any]
+
+
+def installation(row: Row, secrets: SecretBox) -> Installation:
+    sealed = row["token_sealed"]
+    return Installation(
+        shop=row["shop"],
+        app_id=row["app_id"],
+        token=secrets.open(sealed) if sealed else None,
+        jwks=row["jwks"],
+        saleor_version=row["saleor_version"],
+        installed_at=row["installed_at"],
+        active=row["active"],
+    )
+
+
+def installation_row(it: Installation, secrets: SecretBox) -> dict[str, Any]:
+    return {
+        "shop": it.shop,
+        "app_id": it.app_id,
+        "token_sealed": secrets.seal(it.token) if it.token else None,
+        "jwks": it.jwks,
+        "saleor_version": it.saleor_version,
+        "installed_at": it.installed_at,
+        "active": it.active,
+    }
+
+
+def account(row: Row, secrets: SecretBox) -> Account:
+    secret, key = row["client_secret_sealed"], row["subscription_key_sealed"]
+    return Account(
+        id=row["id"],
+        shop=row["shop"],
+        channel=row["channel"],
+        environment=Environment(row["environment"]),
+        msn=row["msn"],
+        client_id=row["client_id"],
+        client_secret=secrets.open(secret) if secret else None,
+        subscription_key=secrets.open(key) if key else None,
+        api_version=ApiVersion(row["api_version"]),
+        retry_days=row["retry_days"],
+        lead_days=row["lead_days"],
+        agreement_url=row["agreement_url"],
+    )
+
+
+def account_row(it: Account, secrets: SecretBox) -> dict[str, Any]:
+    return {
+        "id": it.id,
+        "shop": it.shop,
+        "channel": it.channel,
+        "environment": it.environment.value,
+        "msn": it.msn,
+        "client_id": it.client_id,
+        "client_secret_sealed": secrets.seal(it.client_secret) if it.client_secret else None,
+        "subscription_key_sealed": secrets.seal(it.subscription_key) if it.subscription_key else None,
+        "api_version": it.api_version.value,
+        "retry_days": it.retry_days,
+        "lead_days": it.lead_days,
+        "agreement_url": it.agreement_url,
+    }
+
+
+def agreement(row: Row) -> Agreement:
+    currency = Currency(row["currency"])
+    campaign = None
+    if row["campaign_price"] is not None:
+        campaign = Campaign(Money(row["campaign_price"], currency), row["campaign_end"], row["campaign_start"])
+    return Agreement(
+        id=row["id"],
+        shop=row["shop"],
+        account_id=row["account_id"],
+        environment=row["environment"],
+        idempotency_key=row["idempotency_key"],
+        plan=Plan(IntervalUnit(row["interval_unit"]), row["interval_count"]),
+        price=Money(row["price"], currency),
+        product_name=row["product_name"],
+        product_description=row["product_description"],
+        status=AgreementStatus(row["status"]),
+        created_at=row["created_at"],
+        agreement_id=row["agreement_id"],
+        customer=row["customer"],
+        initial_order=row["initial_order"],
+        campaign=campaign,
+        max_amount=None if row["max_amount"] is None else Money(row["max_amount"], currency),
+        confirmation_url=row["confirmation_url"],
+        start=row["start"],
+        stop=row["stop"],
+        failure=row["failure"],
+        checked_at=row["checked_at"],
+    )
+
+
+def agreement_row(it: Agreement) -> dict[str, Any]:
+    return {
+        "id": it.id,
+        "shop": it.shop,
+        "account_id": it.account_id,
+        "environment": it.environment,
+        "agreement_id": it.agreement_id,
+        "customer": it.customer,
+        "initial_order": it.initial_order,
+        "idempotency_key": it.idempotency_key,
+        "interval_unit": it.plan.unit.value,
+        "interval_count": it.plan.count,
+        "price": it.price.minor,
+        "currency": it.price.currency.value,
+        "campaign_price": it.campaign.price.minor if it.campaign else None,
+        "campaign_start": it.campaign.start if it.campaign else None,
+        "campaign_end": it.campaign.end if it.campaign else None,
+        "max_amount": it.max_amount.minor if it.max_amount else None,
+        "product_name": it.product_name,
+        "product_description": it.product_description,
+        "status": it.status.value,
+        "confirmation_url": it.confirmation_url,
+        "start": it.start,
+        "stop": it.stop,
+        "failure": it.failure,
+        "checked_at": it.checked_at,
+        "created_at": it.created_at,
+    }
+
+
+_CHARGE_PLAIN = (
+    "id",
+    "shop",
+    "account_id",
+    "agreement_id",
+    "order_id",
+    "charge_id",
+    "idempotency_key",
+    "slot",
+    "actor",
+    "saleor_order",
+    "captured",
+    "refunded",
+    "description",
+    "due",
+    "retry_days",
+    "failure_code",
+    "failure",
+    "transaction_id",
+    "attempts",
+    "next_attempt_at",
+    "lease_until",
+    "reported",
+    "created_at",
+)
+
+
+def charge(row: Row) -> Charge:
+    return Charge(
+        **{name: row[name] for name in _CHARGE_PLAIN},
+        amount=Money(row["amount"], Currency(row["currency"])),
+        status=ChargeStatus(row["status"]),
+        origin=ChargeOrigin(row["origin"]),
+    )
+
+
+def charge_row(it: Charge) -> dict[str, Any]:
+    return {name: getattr(it, name) for name in _CHARGE_PLAIN} | {
+        "amount": it.amount.minor,
+        "currency": it.amount.currency.value,
+        "status": it.status.value,
+        "origin": it.origin.value,
+    }
+
+
+_OPERATION_PLAIN = (
+    "id",
+    "shop",
+    "account_id",
+    "agreement_id",
+    "charge_id",
+    "idempotency_key",
+    "slot",
+    "lock",
+    "actor",
+    "attempts",
+    "next_attempt_at",
+    "lease_until",
+    "failure_code",
+    "failure",
+    "created_at",
+)
+
+
+def operation(row: Row) -> Operation:
+    return Operation(
+        **{name: row[name] for name in _OPERATION_PLAIN},
+        request=row["request"],
+        kind=OperationKind(row["kind"]),
+        status=OperationStatus(row["status"]),
+    )
+
+
+def operation_row(it: Operation) -> dict[str, Any]:
+    return {name: getattr(it, name) for name in _OPERATION_PLAIN} | {
+        "request": dict(it.request),
+        "kind": it.kind.value,
+        "status": it.status.value,
+    }
+
+
+def api_client(row: Row) -> ApiClient:
+    return ApiClient(
+        id=row["id"],
+        shop=row["shop"],
+        name=row["name"],
+        secret_hash=row["secret_hash"],
+        scopes=frozenset(Scope(word) for word in row["scopes"].split()),
+        created_at=row["created_at"],
+        revoked_at=row["revoked_at"],
+    )
+
+
+def api_client_row(it: ApiClient) -> dict[str, Any]:
+    return {
+        "id": it.id,
+        "shop": it.shop,
+        "name": it.name,
+        "secret_hash": it.secret_hash,
+        "scopes": " ".join(sorted(it.scopes)),
+        "created_at": it.created_at,
+        "revoked_at": it.revoked_at,
+    }

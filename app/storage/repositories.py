@@ -1,0 +1,390 @@
+"""The store's repositories in SQLAlchemy Core: one set of statements for SQLite and PostgreSQL."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Table, and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel
+
+from app.domain.account import Account, ApiClient, Installation
+from app.domain.agreement import Agreement, AgreementStatus
+from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
+from app.domain.operation import Operation, OperationStatus
+from app.domain.records import AgreementFilter, AuditEntry, InboxEntry, Page
+from app.storage import mapping
+from app.storage.secrets import SecretBox
+from app.storage.tables import (
+    AccountRow,
+    AgreementRow,
+    ApiClientRow,
+    AuditRow,
+    ChargeRow,
+    InboxRow,
+    InstallationRow,
+    OperationRow,
+)
+
+
+def _insert(connection: AsyncConnection, table: Table) -> Any:
+    """Both dialects know ON CONFLICT and RETURNING; SQLAlchemy keeps them in two modules."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _table(row: type[SQLModel]) -> Table:
+    return row.__table__  # type: ignore[attr-defined, no-any-return]
+
+
+_CHUNK = 400  # rows a statement: 400 charges of 24 columns stay below SQLite's and PostgreSQL's 32,766 parameters
+
+
+def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+
+
+class _Repository:
+    row: type[SQLModel]
+
+    def __init__(self, connection: AsyncConnection, secrets: SecretBox) -> None:
+        self._db = connection
+        self._secrets = secrets
+        self._t = _table(self.row)
+        self._c = self._t.c
+
+    async def _one(self, *where: Any) -> mapping.Row | None:
+        return (await self._db.execute(select(self._t).where(*where))).mappings().first()
+
+    async def _all(self, *where: Any, order: Any = None, limit: int | None = None) -> Sequence[mapping.Row]:
+        query = select(self._t).where(*where)
+        if order is not None:
+            query = query.order_by(order)
+        return (await self._db.execute(query.limit(limit))).mappings().all()
+
+    async def _add(self, values: dict[str, Any]) -> bool:
+        """Insert unless a unique constraint is in the way."""
+        statement = _insert(self._db, self._t).values(values).on_conflict_do_nothing().returning(*self._t.primary_key)
+        return (await self._db.execute(statement)).first() is not None
+
+    async def _put(self, values: dict[str, Any], key: Sequence[str]) -> None:
+        statement = _insert(self._db, self._t).values(values)
+        new = {name: statement.excluded[name] for name in values if name not in key}
+        await self._db.execute(statement.on_conflict_do_update(index_elements=list(key), set_=new))
+
+    async def _save(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Update rows by shop and id; every column but those two."""
+        if not rows:
+            return
+        columns: dict[str, Any] = {name: bindparam(f"v_{name}") for name in rows[0] if name not in {"id", "shop"}}
+        statement = update(self._t).where(self._c.id == bindparam("v_id"), self._c.shop == bindparam("v_shop"))
+        await self._db.execute(statement.values(columns), [{f"v_{k}": v for k, v in row.items()} for row in rows])
+
+    async def _lease(self, shop: str, row_id: str, now: datetime, until: datetime, state: str) -> mapping.Row | None:
+        """Take a row in one conditional statement, which is a claim on SQLite and PostgreSQL alike."""
+        statement = (
+            update(self._t)
+            .where(self._c.shop == shop, self._c.id == row_id, self._c.status == state)
+            .where(self._free(now))
+            .values(lease_until=until, attempts=self._c.attempts + 1)
+            .returning(self._t)
+        )
+        taken: mapping.Row | None = (await self._db.execute(statement)).mappings().first()
+        return taken
+
+    def _free(self, now: datetime) -> Any:
+        return or_(self._c.lease_until.is_(None), self._c.lease_until <= now)
+
+    def _due(self, now: datetime) -> Any:
+        return or_(self._c.next_attempt_at.is_(None), self._c.next_attempt_at <= now)
+
+
+class InstallationRepository(_Repository):
+    row = InstallationRow
+
+    async def get(self, shop: str) -> Installation | None:
+        row = await self._one(self._c.shop == shop)
+        return mapping.installation(row, self._secrets) if row else None
+
+    async def put(self, installation: Installation) -> None:
+        await self._put(mapping.installation_row(installation, self._secrets), ["shop"])
+
+    async def forget(self, shop: str, at: datetime) -> None:
+        accounts, clients = _table(AccountRow), _table(ApiClientRow)
+        gone = {"active": False, "token_sealed": None, "jwks": None}
+        await self._db.execute(update(self._t).where(self._c.shop == shop).values(gone))
+        blank = {"client_secret_sealed": None, "subscription_key_sealed": None}
+        await self._db.execute(update(accounts).where(accounts.c.shop == shop).values(blank))
+        live = and_(clients.c.shop == shop, clients.c.revoked_at.is_(None))
+        await self._db.execute(update(clients).where(live).values(revoked_at=at))
+
+
+class AccountRepository(_Repository):
+    row = AccountRow
+
+    async def get(self, shop: str, account_id: str) -> Account | None:
+        row = await self._one(self._c.shop == shop, self._c.id == account_id)
+        return mapping.account(row, self._secrets) if row else None
+
+    async def of_shop(self, shop: str) -> Sequence[Account]:
+        rows = await self._all(self._c.shop == shop, order=self._c.channel)
+        return [mapping.account(row, self._secrets) for row in rows]
+
+    async def put(self, account: Account) -> None:
+        await self._put(mapping.account_row(account, self._secrets), ["id"])
+
+
+class AgreementRepository(_Repository):
+    row = AgreementRow
+
+    async def get(self, shop: str, agreement_id: str) -> Agreement | None:
+        row = await self._one(self._c.shop == shop, self._c.agreement_id == agreement_id)
+        return mapping.agreement(row) if row else None
+
+    async def many(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Agreement]:
+        found: dict[str, Agreement] = {}
+        for ids in _chunks(agreement_ids):
+            rows = await self._all(self._c.shop == shop, self._c.agreement_id.in_(ids))
+            found |= {row["agreement_id"]: mapping.agreement(row) for row in rows}
+        return found
+
+    async def belongs_elsewhere(self, shop: str, environment: str, agreement_ids: Sequence[str]) -> frozenset[str]:
+        theirs: set[str] = set()
+        for ids in _chunks(agreement_ids):
+            where = (self._c.environment == environment, self._c.agreement_id.in_(ids), self._c.shop != shop)
+            theirs |= set((await self._db.execute(select(self._c.agreement_id).where(*where))).scalars())
+        return frozenset(theirs)
+
+    async def add(self, agreement: Agreement) -> bool:
+        return await self._add(mapping.agreement_row(agreement))
+
+    async def save(self, agreement: Agreement) -> None:
+        await self._save([mapping.agreement_row(agreement)])
+
+    def _matches(self, shop: str, wanted: AgreementFilter) -> list[Any]:
+        where = [self._c.shop == shop, self._c.agreement_id.is_not(None)]
+        if wanted.statuses:
+            where.append(self._c.status.in_([status.value for status in wanted.statuses]))
+        if wanted.customer is not None:
+            where.append(self._c.customer == wanted.customer)
+        if wanted.created_from is not None:
+            where.append(self._c.created_at >= wanted.created_from)
+        if wanted.created_to is not None:
+            where.append(self._c.created_at < wanted.created_to)
+        return where
+
+    async def page(self, shop: str, filter_: AgreementFilter, page: Page) -> Sequence[Agreement]:
+        where = self._matches(shop, filter_)
+        downwards = page.newest_first != page.backwards
+        place = tuple_(self._c.created_at, self._c.id)
+        if page.cursor is not None:
+            at = tuple_(bindparam("at", page.cursor[0], self._c.created_at.type), bindparam("at_id", page.cursor[1]))
+            where.append(place < at if downwards else place > at)
+        by = (self._c.created_at, self._c.id)
+        query = select(self._t).where(*where).order_by(*(c.desc() if downwards else c.asc() for c in by))
+        rows = (await self._db.execute(query.limit(page.size))).mappings().all()
+        return [mapping.agreement(row) for row in (reversed(rows) if page.backwards else rows)]
+
+    async def count(self, shop: str, filter_: AgreementFilter) -> int:
+        query = select(func.count()).select_from(self._t).where(*self._matches(shop, filter_))
+        return int((await self._db.execute(query)).scalar_one())
+
+    async def unsettled(self, before: datetime, limit: int) -> Sequence[Agreement]:
+        open_ = self._c.status.in_([AgreementStatus.NEW.value, AgreementStatus.PENDING.value])
+        stale = or_(self._c.checked_at.is_(None), self._c.checked_at < before)
+        rows = await self._all(open_, stale, self._c.created_at < before, order=self._c.checked_at, limit=limit)
+        return [mapping.agreement(row) for row in rows]
+
+
+_NO_MONEY = [status.value for status in ChargeStatus if status.holds_no_money]
+_LEAVES_VIPPS_ALONE = [ChargeStatus.NEW.value, *(status.value for status in ChargeStatus if status.final)]
+
+
+class ChargeRepository(_Repository):
+    row = ChargeRow
+
+    async def get(self, shop: str, charge_row_id: str) -> Charge | None:
+        row = await self._one(self._c.shop == shop, self._c.id == charge_row_id)
+        return mapping.charge(row) if row else None
+
+    async def find(self, shop: str, agreement_id: str, charge_ids: Sequence[str]) -> Mapping[str, Charge]:
+        found: dict[str, Charge] = {}
+        for ids in _chunks(charge_ids):
+            where = (self._c.shop == shop, self._c.agreement_id == agreement_id, self._c.charge_id.in_(ids))
+            found |= {row["charge_id"]: mapping.charge(row) for row in await self._all(*where)}
+        return found
+
+    async def by_slots(self, shop: str, slots: Sequence[str]) -> Mapping[str, Charge]:
+        found: dict[str, Charge] = {}
+        for some in _chunks(slots):
+            rows = await self._all(self._c.shop == shop, self._c.slot.in_(some))
+            found |= {row["slot"]: mapping.charge(row) for row in rows}
+        return found
+
+    async def taken(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Sequence[tuple[date, int]]]:
+        found: dict[str, list[tuple[date, int]]] = {agreement_id: [] for agreement_id in agreement_ids}
+        for ids in _chunks(agreement_ids):
+            query = select(self._c.agreement_id, self._c.due, self._c.amount).where(
+                self._c.shop == shop,
+                self._c.agreement_id.in_(ids),
+                self._c.status.not_in(_NO_MONEY),
+                self._c.origin != ChargeOrigin.INITIAL.value,
+            )
+            for agreement_id, due, amount in await self._db.execute(query):
+                found[agreement_id].append((due, amount))
+        return found
+
+    async def add_all(self, charges: Sequence[Charge]) -> frozenset[str]:
+        added: set[str] = set()
+        for some in _chunks(charges):
+            rows = [mapping.charge_row(charge) for charge in some]
+            statement = _insert(self._db, self._t).values(rows).on_conflict_do_nothing().returning(self._c.id)
+            added |= set((await self._db.execute(statement)).scalars())
+        return frozenset(added)
+
+    async def save_all(self, charges: Sequence[Charge]) -> None:
+        await self._save([mapping.charge_row(charge) for charge in charges])
+
+    async def claim(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
+        row = await self._lease(shop, charge_row_id, now, until, ChargeStatus.NEW.value)
+        return mapping.charge(row) if row else None
+
+    async def unsent(self, now: datetime, limit: int) -> Sequence[Charge]:
+        where = (self._c.status == ChargeStatus.NEW.value, self._free(now), self._due(now))
+        # An initial charge is made by its agreement's draft and never sent by itself.
+        by_itself = self._c.origin != ChargeOrigin.INITIAL.value
+        rows = await self._all(*where, by_itself, order=self._c.next_attempt_at, limit=limit)
+        return [mapping.charge(row) for row in rows]
+
+    async def unsettled(self, now: datetime, limit: int) -> Sequence[Charge]:
+        where = (self._c.status.not_in(_LEAVES_VIPPS_ALONE), self._c.charge_id.is_not(None), self._due(now))
+        rows = await self._all(*where, order=self._c.next_attempt_at, limit=limit)
+        return [mapping.charge(row) for row in rows]
+
+    async def unreported(self, now: datetime, limit: int) -> Sequence[Charge]:
+        shown = or_(self._c.reported.is_(None), self._c.reported != self._c.status)
+        where = (self._c.saleor_order.is_not(None), self._c.status != ChargeStatus.NEW.value, shown, self._free(now))
+        rows = await self._all(*where, order=self._c.created_at, limit=limit)
+        return [mapping.charge(row) for row in rows]
+
+
+class OperationRepository(_Repository):
+    row = OperationRow
+
+    async def get(self, shop: str, operation_id: str) -> Operation | None:
+        row = await self._one(self._c.shop == shop, self._c.id == operation_id)
+        return mapping.operation(row) if row else None
+
+    async def by_slot(self, shop: str, slot: str) -> Operation | None:
+        row = await self._one(self._c.shop == shop, self._c.slot == slot)
+        return mapping.operation(row) if row else None
+
+    async def add(self, operation: Operation) -> bool:
+        return await self._add(mapping.operation_row(operation))
+
+    async def save(self, operation: Operation) -> None:
+        await self._save([mapping.operation_row(operation)])
+
+    async def claim(self, shop: str, operation_id: str, now: datetime, until: datetime) -> Operation | None:
+        row = await self._lease(shop, operation_id, now, until, OperationStatus.OPEN.value)
+        return mapping.operation(row) if row else None
+
+    async def unfinished(self, now: datetime, limit: int) -> Sequence[Operation]:
+        where = (self._c.status == OperationStatus.OPEN.value, self._free(now), self._due(now))
+        rows = await self._all(*where, order=self._c.next_attempt_at, limit=limit)
+        return [mapping.operation(row) for row in rows]
+
+
+class InboxRepository(_Repository):
+    row = InboxRow
+
+    async def add(self, entry: InboxEntry) -> bool:
+        return await self._add(asdict(entry) | {"status": "WAITING", "next_attempt_at": entry.received_at})
+
+    async def claim(self, shop: str, entry_id: str, now: datetime, until: datetime) -> InboxEntry | None:
+        row = await self._lease(shop, entry_id, now, until, "WAITING")
+        return InboxEntry(**{name: row[name] for name in InboxEntry.__dataclass_fields__}) if row else None
+
+    async def _settle(self, shop: str, entry_id: str, values: dict[str, Any]) -> None:
+        where = (self._c.shop == shop, self._c.id == entry_id)
+        await self._db.execute(update(self._t).where(*where).values(values | {"lease_until": None}))
+
+    async def done(self, shop: str, entry_id: str, at: datetime, result: str) -> None:
+        await self._settle(shop, entry_id, {"status": "DONE", "handled_at": at, "result": result})
+
+    async def dead(self, shop: str, entry_id: str, at: datetime, error: str) -> None:
+        await self._settle(shop, entry_id, {"status": "DEAD", "handled_at": at, "result": error})
+
+    async def retry(self, shop: str, entry_id: str, at: datetime, error: str) -> None:
+        await self._settle(shop, entry_id, {"next_attempt_at": at, "result": error})
+
+    async def waiting(self, now: datetime, limit: int) -> Sequence[tuple[str, str]]:
+        where = (self._c.status == "WAITING", self._free(now), self._due(now))
+        query = select(self._c.shop, self._c.id).where(*where).order_by(self._c.received_at).limit(limit)
+        return [(shop, entry_id) for shop, entry_id in await self._db.execute(query)]
+
+
+class ClientRepository(_Repository):
+    row = ApiClientRow
+
+    async def get(self, client_id: str) -> ApiClient | None:
+        row = await self._one(self._c.id == client_id)
+        return mapping.api_client(row) if row else None
+
+    async def of_shop(self, shop: str) -> Sequence[ApiClient]:
+        rows = await self._all(self._c.shop == shop, order=self._c.created_at)
+        return [mapping.api_client(row) for row in rows]
+
+    async def put(self, client: ApiClient) -> None:
+        await self._put(mapping.api_client_row(client), ["id"])
+
+
+class AuditRepository(_Repository):
+    row = AuditRow
+
+    async def add(self, entries: Sequence[AuditEntry]) -> None:
+        if entries:
+            await self._db.execute(self._t.insert(), [asdict(entry) for entry in entries])
+
+    async def of_object(self, shop: str, object_id: str) -> Sequence[AuditEntry]:
+        rows = await self._all(self._c.shop == shop, self._c.object_id == object_id, order=self._c.id)
+        return [AuditEntry(**{name: row[name] for name in AuditEntry.__dataclass_fields__}) for row in rows]
+
+
+class SqlUnit:
+    """All repositories on one connection, inside one transaction."""
+
+    def __init__(self, connection: AsyncConnection, secrets: SecretBox) -> None:
+        self._connection = connection
+        self._secrets = secrets
+        self.installations = InstallationRepository(connection, secrets)
+        self.accounts = AccountRepository(connection, secrets)
+        self.agreements = AgreementRepository(connection, secrets)
+        self.charges = ChargeRepository(connection, secrets)
+        self.operations = OperationRepository(connection, secrets)
+        self.inbox = InboxRepository(connection, secrets)
+        self.clients = ClientRepository(connection, secrets)
+        self.audit = AuditRepository(connection, secrets)
+
+    async def release_leases(self) -> None:
+        for row in (ChargeRow, OperationRow, InboxRow):
+            table = _table(row)
+            held = table.c.lease_until.is_not(None)
+            await self._connection.execute(update(table).where(held).values(lease_until=None))
+
+    async def reseal_secrets(self) -> int:
+        sealed = (
+            (InstallationRow, "shop", "token_sealed"),
+            (AccountRow, "id", "client_secret_sealed"),
+            (AccountRow, "id", "subscription_key_sealed"),
+        )
+        count = 0
+        for row, key, column in sealed:
+            table = _table(row)
+            query = select(table.c[key], table.c[column]).where(table.c[column].is_not(None))
+            for row_id, value in (await self._connection.execute(query)).all():
+                new = {column: self._secrets.reseal(value)}
+                await self._connection.execute(update(table).where(table.c[key] == row_id).values(new))
+                count += 1
+        return count
