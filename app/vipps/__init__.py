@@ -1,0 +1,1 @@
+"""Vipps MobilePay as they write it: transport, errors, one file per API version, and a simulator."""
