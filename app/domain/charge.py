@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 from app.domain.agreement import Agreement, check_amount, check_text
@@ -18,6 +18,7 @@ MIN_LEAD_DAYS = 1  # facts: VIPPS 6.1, since October 2025; it was 2
 DEFAULT_LEAD_DAYS = 2  # a day of slack, because nobody documents whose midnight counts (facts: VIPPS 6.1)
 MAX_YEARS_AHEAD = 2
 LIMIT_FACTOR = 5  # facts: VIPPS 6.5
+ORDER_SLOT, ORDER_ID_SLOT, KEY_SLOT, LIKE_SLOT = "order/", "id/", "key/", "like/"
 _ORDER_ID = re.compile(r"[A-Za-z0-9-]{8,50}")
 
 
@@ -132,6 +133,28 @@ class Charge:
     def contradicts(self, seen: "SeenCharge") -> bool:
         """True where an observation would be a step back: kept out of the row, shown in the audit."""
         return seen.status not in (self.status, ChargeStatus.UNKNOWN) and seen.status not in _NEXT[self.status]
+
+    def next_look(self, now: datetime) -> datetime | None:
+        """When to ask Vipps again: daily before the due date and while reserved, then every quarter of an hour."""
+        if self.status.final:
+            return None
+        tomorrow = now + timedelta(days=1)
+        if self.status is _S.RESERVED or self.due > now.date() + timedelta(days=1):
+            return tomorrow
+        if self.due > now.date():
+            # Norway's first run of the day is over by then (facts: VIPPS 6.3).
+            return min(tomorrow, datetime(self.due.year, self.due.month, self.due.day, 8, 30, tzinfo=UTC))
+        return now + timedelta(minutes=15)
+
+    def freed(self) -> "Charge":
+        """Give up the slot where the same may rightly be asked for again.
+
+        A charge made for an order keeps it whatever happens: another attempt is a decision, not an event.
+        """
+        slot = self.slot or ""
+        same_again = self.status.holds_no_money and slot.startswith(LIKE_SLOT)
+        never_made = self.status is _S.REJECTED and slot.startswith(ORDER_ID_SLOT)
+        return replace(self, slot=None) if same_again or never_made else self
 
     def require_cancellable(self) -> None:
         if self.status not in {_S.PENDING, _S.DUE, _S.RESERVED, _S.PARTIALLY_CAPTURED}:

@@ -4,6 +4,7 @@ RecurringError
 ├── InvalidInput          a field is wrong; the message names the remedy
 ├── NotFound              unknown, or not the caller's: the two are not told apart
 ├── Unauthenticated       no or unusable credentials
+│   └── UnknownKey        signed with a key we have not seen
 ├── Forbidden             known caller, missing right
 ├── Duplicate             the same thing was asked for before
 ├── BatchTooLarge
@@ -57,6 +58,10 @@ class NotFound(RecurringError):
 
 class Unauthenticated(RecurringError):
     code = ErrorCode.UNAUTHENTICATED
+
+
+class UnknownKey(Unauthenticated):
+    """Signed with a key that the known set does not have: perhaps the signer has a new one."""
 
 
 class Forbidden(RecurringError):

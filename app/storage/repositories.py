@@ -54,11 +54,17 @@ class _Repository:
         self._t = _table(self.row)
         self._c = self._t.c
 
-    async def _one(self, *where: Any) -> mapping.Row | None:
-        return (await self._db.execute(select(self._t).where(*where))).mappings().first()
-
-    async def _all(self, *where: Any, order: Any = None, limit: int | None = None) -> Sequence[mapping.Row]:
+    async def _one(self, *where: Any, lock: bool = False) -> mapping.Row | None:
+        """`lock` holds the row on PostgreSQL until the transaction ends; on SQLite there is one writer anyway."""
         query = select(self._t).where(*where)
+        return (await self._db.execute(query.with_for_update() if lock else query)).mappings().first()
+
+    async def _all(
+        self, *where: Any, order: Any = None, limit: int | None = None, lock: bool = False
+    ) -> Sequence[mapping.Row]:
+        query = select(self._t).where(*where)
+        if lock:
+            query = query.with_for_update()
         if order is not None:
             query = query.order_by(order)
         return (await self._db.execute(query.limit(limit))).mappings().all()
@@ -73,12 +79,12 @@ class _Repository:
         new = {name: statement.excluded[name] for name in values if name not in key}
         await self._db.execute(statement.on_conflict_do_update(index_elements=list(key), set_=new))
 
-    async def _save(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Update rows by shop and id; every column but those two."""
+    async def _save(self, rows: Sequence[dict[str, Any]], *where: Any) -> None:
+        """Update rows by shop and id, and where they are still as they must be; every column but those two."""
         if not rows:
             return
         columns: dict[str, Any] = {name: bindparam(f"v_{name}") for name in rows[0] if name not in {"id", "shop"}}
-        statement = update(self._t).where(self._c.id == bindparam("v_id"), self._c.shop == bindparam("v_shop"))
+        statement = update(self._t).where(self._c.id == bindparam("v_id"), self._c.shop == bindparam("v_shop"), *where)
         await self._db.execute(statement.values(columns), [{f"v_{k}": v for k, v in row.items()} for row in rows])
 
     async def _lease(self, shop: str, row_id: str, now: datetime, until: datetime, state: str) -> mapping.Row | None:
@@ -138,8 +144,8 @@ class AccountRepository(_Repository):
 class AgreementRepository(_Repository):
     row = AgreementRow
 
-    async def get(self, shop: str, agreement_id: str) -> Agreement | None:
-        row = await self._one(self._c.shop == shop, self._c.agreement_id == agreement_id)
+    async def get(self, shop: str, agreement_id: str, *, lock: bool = False) -> Agreement | None:
+        row = await self._one(self._c.shop == shop, self._c.agreement_id == agreement_id, lock=lock)
         return mapping.agreement(row) if row else None
 
     async def many(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Agreement]:
@@ -208,11 +214,16 @@ class ChargeRepository(_Repository):
         row = await self._one(self._c.shop == shop, self._c.id == charge_row_id)
         return mapping.charge(row) if row else None
 
-    async def find(self, shop: str, agreement_id: str, charge_ids: Sequence[str]) -> Mapping[str, Charge]:
+    async def find(
+        self, shop: str, agreement_id: str, charge_ids: Sequence[str], *, lock: bool = False
+    ) -> Mapping[str, Charge]:
         found: dict[str, Charge] = {}
         for ids in _chunks(charge_ids):
-            where = (self._c.shop == shop, self._c.agreement_id == agreement_id, self._c.charge_id.in_(ids))
-            found |= {row["charge_id"]: mapping.charge(row) for row in await self._all(*where)}
+            # A charge whose outcome is open has no charge id yet, but Vipps will name it by our order id.
+            open_ = and_(self._c.status == ChargeStatus.NEW.value, self._c.charge_id.is_(None))
+            named = or_(self._c.charge_id.in_(ids), and_(open_, self._c.order_id.in_(ids)))
+            rows = await self._all(self._c.shop == shop, self._c.agreement_id == agreement_id, named, lock=lock)
+            found |= {row["charge_id"] or row["order_id"]: mapping.charge(row) for row in rows}
         return found
 
     async def by_slots(self, shop: str, slots: Sequence[str]) -> Mapping[str, Charge]:
@@ -246,15 +257,24 @@ class ChargeRepository(_Repository):
     async def save_all(self, charges: Sequence[Charge]) -> None:
         await self._save([mapping.charge_row(charge) for charge in charges])
 
+    async def record_sent(self, charges: Sequence[Charge]) -> None:
+        await self._save([mapping.charge_row(it) for it in charges], self._c.status == ChargeStatus.NEW.value)
+
+    async def look_again(self, shop: str, charge_row_id: str, at: datetime | None) -> None:
+        where = (self._c.shop == shop, self._c.id == charge_row_id)
+        await self._db.execute(update(self._t).where(*where).values(next_attempt_at=at))
+
+    async def mark_reported(self, shop: str, charge_row_id: str, status: ChargeStatus) -> None:
+        where = (self._c.shop == shop, self._c.id == charge_row_id)
+        await self._db.execute(update(self._t).where(*where).values(reported=status.value))
+
     async def claim(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
         row = await self._lease(shop, charge_row_id, now, until, ChargeStatus.NEW.value)
         return mapping.charge(row) if row else None
 
     async def unsent(self, now: datetime, limit: int) -> Sequence[Charge]:
         where = (self._c.status == ChargeStatus.NEW.value, self._free(now), self._due(now))
-        # An initial charge is made by its agreement's draft and never sent by itself.
-        by_itself = self._c.origin != ChargeOrigin.INITIAL.value
-        rows = await self._all(*where, by_itself, order=self._c.next_attempt_at, limit=limit)
+        rows = await self._all(*where, order=self._c.next_attempt_at, limit=limit)
         return [mapping.charge(row) for row in rows]
 
     async def unsettled(self, now: datetime, limit: int) -> Sequence[Charge]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from app.domain.account import Account, ApiClient, Installation
 from app.domain.agreement import Agreement
-from app.domain.charge import Charge
+from app.domain.charge import Charge, ChargeStatus
 from app.domain.operation import Operation
 from app.domain.order import Order, OrderReport
 from app.domain.provider import RecurringProvider
@@ -32,7 +32,7 @@ class Accounts(Protocol):
 
 
 class Agreements(Protocol):
-    async def get(self, shop: str, agreement_id: str) -> Agreement | None: ...
+    async def get(self, shop: str, agreement_id: str, *, lock: bool = False) -> Agreement | None: ...
     async def many(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Agreement]: ...
     async def belongs_elsewhere(self, shop: str, environment: str, agreement_ids: Sequence[str]) -> frozenset[str]:
         """Those of the ids that another shop's rows hold in that environment."""
@@ -52,7 +52,9 @@ class Agreements(Protocol):
 
 class Charges(Protocol):
     async def get(self, shop: str, charge_row_id: str) -> Charge | None: ...
-    async def find(self, shop: str, agreement_id: str, charge_ids: Sequence[str]) -> Mapping[str, Charge]: ...
+    async def find(
+        self, shop: str, agreement_id: str, charge_ids: Sequence[str], *, lock: bool = False
+    ) -> Mapping[str, Charge]: ...
     async def by_slots(self, shop: str, slots: Sequence[str]) -> Mapping[str, Charge]: ...
     async def taken(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Sequence[tuple[date, int]]]:
         """Per agreement, due date and minor units of every recurring charge that stands or may stand."""
@@ -63,6 +65,15 @@ class Charges(Protocol):
         ...
 
     async def save_all(self, charges: Sequence[Charge]) -> None: ...
+    async def record_sent(self, charges: Sequence[Charge]) -> None:
+        """Save the outcome of a call, unless the row is no longer NEW: then somebody saw more than this call did."""
+        ...
+
+    async def look_again(self, shop: str, charge_row_id: str, at: datetime | None) -> None: ...
+    async def mark_reported(self, shop: str, charge_row_id: str, status: ChargeStatus) -> None:
+        """Write down which status the charge's order shows."""
+        ...
+
     async def claim(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
         """Lease a NEW charge for sending; None where somebody else holds it or it is no longer NEW."""
         ...
@@ -189,3 +200,6 @@ class Deps:
     jobs: Jobs
     clock: Clock
     limits: Limits
+    jitter: Callable[[], float]
+    bug: Callable[[BaseException], None]
+    """Tell of an exception that no rule foresaw; the item it struck is answered and the rest goes on."""

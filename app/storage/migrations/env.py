@@ -1,5 +1,7 @@
 """Runs migrations on the connection that the store hands over; there is no other way to run them."""
 
+from typing import Literal
+
 from alembic import context
 from sqlmodel import SQLModel
 
@@ -10,7 +12,7 @@ if connection is None:
     raise SystemExit("run migrations with: vipps-recurring migrate")
 
 
-def render(kind: str, item: object, _context: object) -> str | bool:
+def render(kind: str, item: object, _context: object) -> str | Literal[False]:
     """Migrations name plain column types, so that an old one never depends on today's code."""
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, tables.UtcDateTime) else False
 

@@ -1,0 +1,162 @@
+"""Calls to a shop's API: one path for all, with the app's token, a deadline and the four kinds of failure."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from app.domain.account import Installation
+from app.domain.errors import InvalidInput, Misconfigured, OutcomeUnknown, Unavailable
+from app.domain.money import Money, currency_of
+from app.domain.order import Order, OrderReport
+from app.domain.records import AppIdentity
+from app.saleor.documents import document
+
+_MAX_ANSWER = 5_000_000
+_DENIED = frozenset({"PermissionDenied", "JWTError", "InvalidTokenError", "ExpiredSignatureError"})
+
+
+class SaleorClient:
+    """The Shop port over Saleor's GraphQL API. `deadline` is the longest one call may take, in seconds."""
+
+    def __init__(self, client: httpx.AsyncClient, *, deadline: float = 20.0) -> None:
+        self._client = client
+        self._deadline = deadline
+
+    async def identify(self, shop: str, token: str) -> AppIdentity:
+        data = await self._query(shop, token, "queries/app", {})
+        app = data.get("app")
+        if not isinstance(app, dict) or not isinstance(app.get("id"), str):
+            raise Misconfigured("the shop does not know this token")
+        version = (data.get("shop") or {}).get("version")
+        return AppIdentity(app["id"], app.get("identifier"), version)
+
+    async def key_set(self, shop: str) -> str:
+        parts = urlsplit(shop)
+        url = f"{parts.scheme}://{parts.netloc}/.well-known/jwks.json"
+        text = (await self._send("GET", url)).text
+        try:
+            keys = json.loads(text)["keys"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            keys = None
+        if not isinstance(keys, list) or not keys:
+            raise Unavailable("the shop shows no keys at /.well-known/jwks.json")
+        return text
+
+    async def order(self, installation: Installation, order_id: str) -> Order | None:
+        data = await self._query(installation.shop, _token(installation), "queries/order", {"id": order_id})
+        found = data.get("order")
+        return _order(found) if isinstance(found, dict) else None
+
+    async def report(self, installation: Installation, report: OrderReport) -> None:
+        """Both writes in one request. A repeat adds the note again, so callers look at the metadata first."""
+        variables = {
+            "order": report.order,
+            "metadata": [{"key": key, "value": value} for key, value in report.metadata().items()],
+            "note": report.note,
+        }
+        name = "mutations/report-charge"
+        data = await self._query(installation.shop, _token(installation), name, variables, write=True)
+        for mutation in ("updatePrivateMetadata", "orderNoteAdd"):
+            errors = (data.get(mutation) or {}).get("errors")
+            if errors is None or errors:
+                raise Misconfigured(f"Saleor refused {mutation}: {_texts(errors)}")
+
+    async def _query(
+        self, shop: str, token: str, name: str, variables: Mapping[str, Any], *, write: bool = False
+    ) -> dict[str, Any]:
+        body = {"query": document(name), "variables": variables}
+        headers = {"Authorization": f"Bearer {token}"}
+        response = await self._send("POST", shop, body=body, headers=headers, write=write)
+        try:
+            # Money comes as JSON numbers; a float must never touch it.
+            answer = json.loads(response.content, parse_float=Decimal)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            raise Unavailable("the shop's answer cannot be read")
+        errors = answer.get("errors")
+        if errors:
+            codes = {_code(error) for error in errors if isinstance(error, dict)}
+            if codes & _DENIED:
+                raise Misconfigured(f"Saleor denies the app this: {_texts(errors)}; install the app again")
+            raise Unavailable(f"Saleor answered with errors: {_texts(errors)}")
+        data = answer.get("data")
+        return data if isinstance(data, dict) else {}
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        write: bool = False,
+    ) -> httpx.Response:
+        try:
+            async with asyncio.timeout(self._deadline):
+                response = await self._client.request(method, url, json=body, headers=headers, follow_redirects=False)
+        except (httpx.TransportError, TimeoutError, OSError) as error:
+            text = f"the shop did not answer ({type(error).__name__})"
+            raise (OutcomeUnknown(text) if write else Unavailable(text)) from error
+        if response.status_code in {401, 403}:
+            raise Misconfigured(f"the shop refuses the app's token ({response.status_code}); install the app again")
+        if not response.is_success:
+            raise Unavailable(f"the shop answered {response.status_code}", status=response.status_code)
+        if len(response.content) > _MAX_ANSWER:
+            raise Unavailable("the shop's answer is too long")
+        return response
+
+
+def _token(installation: Installation) -> str:
+    if installation.token is None:
+        raise Misconfigured("the app is no longer installed in this shop")
+    return installation.token
+
+
+def _code(error: Mapping[str, Any]) -> str:
+    extensions = error.get("extensions")
+    exception = extensions.get("exception") if isinstance(extensions, dict) else None
+    return str(exception.get("code", "")) if isinstance(exception, dict) else ""
+
+
+def _texts(errors: object) -> str:
+    items = errors if isinstance(errors, list) else []
+    return "; ".join(str(it.get("message", ""))[:200] for it in items if isinstance(it, dict)) or "no reason given"
+
+
+def _order(found: Mapping[str, Any]) -> Order:
+    gross = found["total"]["gross"]
+    total_text = f"{gross['amount']} {gross['currency']}"
+    try:
+        total: Money | None = Money.from_decimal(gross["amount"], currency_of(gross["currency"]))
+    except InvalidInput:
+        total = None
+    user = found.get("user")
+    return Order(
+        id=found["id"],
+        number=str(found["number"]),
+        status=found["status"],
+        charge_status=found["chargeStatus"],
+        authorize_status=found["authorizeStatus"],
+        payment_pending=any(_pending(it) for it in found.get("transactions") or []),
+        total=total,
+        total_text=total_text,
+        customer=user["id"] if user else None,
+        channel=found["channel"]["slug"],
+        metadata=_pairs(found.get("metadata")),
+        private_metadata=_pairs(found.get("privateMetadata")),
+    )
+
+
+def _pending(transaction: Mapping[str, Any]) -> bool:
+    amounts = (transaction.get(name) or {} for name in ("chargePendingAmount", "authorizePendingAmount"))
+    return any(amount.get("amount", 0) > 0 for amount in amounts)
+
+
+def _pairs(items: object) -> dict[str, str]:
+    return {str(it["key"]): str(it["value"]) for it in items} if isinstance(items, list) else {}

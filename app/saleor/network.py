@@ -1,0 +1,92 @@
+"""Which shops may be called at all: the app calls URLs that an unproven request names, so each is checked first.
+
+The URL is checked as text, and the address once more when the connection is made, so that a name that resolves to
+something else the second time gains nothing.
+"""
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from app.domain.errors import Forbidden, InvalidInput
+
+_PORTS = frozenset({None, 443})
+_LONGEST = 255
+
+
+def _private(address: str) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return not ip.is_global or ip.is_multicast
+
+
+@dataclass(frozen=True, slots=True)
+class ShopRules:
+    """`allowed` holds exact URLs and patterns with `*`; both must match the whole URL."""
+
+    allowed: tuple[str, ...] = ()
+    allow_any: bool = False
+    allow_private: bool = False
+
+    def check(self, url: str) -> str:
+        """The URL as it may be stored and called. Raises InvalidInput for a bad one, Forbidden for one not allowed."""
+        if len(url) > _LONGEST or not url.isascii() or any(char in url for char in "\\@#?%") or url != url.strip():
+            raise InvalidInput("Saleor-Api-Url is not the plain URL of a Saleor API", field="Saleor-Api-Url")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise InvalidInput("Saleor-Api-Url cannot be read as a URL", field="Saleor-Api-Url") from None
+        if not host or parts.path != "/graphql/":
+            raise InvalidInput("Saleor-Api-Url must end with /graphql/", field="Saleor-Api-Url")
+        if parts.scheme != "https" and not (self.allow_private and parts.scheme == "http"):
+            raise InvalidInput("Saleor-Api-Url must start with https://", field="Saleor-Api-Url")
+        if not self._listed(url):
+            raise Forbidden("this shop is not in ALLOWED_SALEOR_URLS")
+        if not self.allow_private and (port not in _PORTS or _names_private_host(host)):
+            raise Forbidden("this address is not allowed: private networks and unusual ports are refused")
+        return url
+
+    def _listed(self, url: str) -> bool:
+        if self.allow_any:
+            return True
+        return any(re.fullmatch(_pattern(entry), url) for entry in self.allowed)
+
+
+def _pattern(entry: str) -> str:
+    """`*` stands for one part of a host name or path, so that a pattern cannot be widened by a slash or a dot."""
+    return "[A-Za-z0-9-]+".join(re.escape(part) for part in entry.split("*"))
+
+
+def _names_private_host(host: str) -> bool:
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        return True
+    try:
+        return _private(host)
+    except ValueError:
+        # Numbers that only look like a name, such as 2130706433 or 0x7f.1, are addresses to the system's resolver.
+        return bool(re.fullmatch(r"[0-9a-fx.]+", host)) and not re.search(r"\.[a-z]{2,}$", host)
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves names for outgoing calls to shops, and refuses what points into a private network."""
+
+    def __init__(self) -> None:
+        self._inner = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        if any(_private(it["host"]) for it in found):
+            raise OSError(f"{host} resolves to a private address, which is refused")
+        return found
+
+    async def close(self) -> None:
+        await self._inner.close()

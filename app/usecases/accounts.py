@@ -1,0 +1,118 @@
+"""Merchant accounts and API clients of a shop: set, checked, made, revoked."""
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from app.domain.account import Account, ApiClient, Caller, CallerKind, Scope
+from app.domain.charge import MIN_LEAD_DAYS, check_retry_days
+from app.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from app.domain.provider import AccessToken
+from app.domain.records import AuditEntry
+from app.usecases.known import account_for_channel
+from app.usecases.ports import Deps
+
+_NOT_INSTALLED = "this shop has not installed the app yet; install it from the Saleor Dashboard first"
+
+
+async def set_account(deps: Deps, account: Account) -> Account:
+    """Make or replace a channel's account; agreements of an account that changes its environment stay with it."""
+    check_retry_days(account.retry_days)
+    if account.lead_days < MIN_LEAD_DAYS:
+        raise InvalidInput(f"lead days are {MIN_LEAD_DAYS} at least", field="lead-days")
+    if not account.msn.isascii() or not account.msn.isdigit():
+        raise InvalidInput("a merchant serial number has digits only", field="msn")
+    async with deps.store.begin() as unit:
+        if await unit.installations.get(account.shop) is None:
+            raise NotFound(
+                "this shop has not installed the app yet; install it from the Saleor Dashboard first", field="shop"
+            )
+        mine = {it.channel: it for it in await unit.accounts.of_shop(account.shop)}
+        before = mine.get(account.channel)
+        if before is not None and before.environment is not account.environment:
+            raise InvalidInput(
+                f"channel {account.channel} has a {before.environment} account whose agreements cannot move to "
+                f"{account.environment}; use another channel",
+                field="environment",
+            )
+        account = replace(account, id=before.id if before else account.id)
+        await unit.accounts.put(account)
+        what = AuditEntry(account.shop, "operator:cli", "account.set", account.id, deps.clock(), after=account.msn)
+        await unit.audit.add([what])
+    return account
+
+
+@dataclass(frozen=True, slots=True)
+class AuthTest:
+    """Whether the account's credentials work now. `token` is for callers with the right to read it only."""
+
+    token: AccessToken
+    account: Account
+
+
+async def test_auth(deps: Deps, caller: Caller, channel: str | None) -> AuthTest:
+    """Fetch a new token for the channel's account; raises Misconfigured or Unavailable where that fails."""
+    if caller.kind is CallerKind.CUSTOMER or not caller.rights:
+        raise Forbidden("only staff and API clients may test the credentials")
+    account = await account_for_channel(deps, caller.shop, channel)
+    return AuthTest(await deps.provider(account).authenticate(), account)
+
+
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    client: ApiClient
+    secret: str
+
+
+async def create_client(deps: Deps, shop: str, name: str, scopes: Sequence[Scope]) -> NewClient:
+    """A machine's id and secret. The secret is shown now and never again: only its hash is kept."""
+    if not scopes:
+        raise InvalidInput("an API client without a scope can do nothing; give at least one", field="scope")
+    secret = secrets.token_urlsafe(32)
+    client = ApiClient(
+        id=f"vrc_{uuid.uuid4().hex[:24]}",
+        shop=shop,
+        name=name,
+        secret_hash=hash_secret(secret),
+        scopes=frozenset(scopes),
+        created_at=deps.clock(),
+    )
+    async with deps.store.begin() as unit:
+        if await unit.installations.get(shop) is None:
+            raise NotFound(
+                "this shop has not installed the app yet; install it from the Saleor Dashboard first", field="shop"
+            )
+        await unit.clients.put(client)
+        what = AuditEntry(shop, "operator:cli", "client.created", client.id, client.created_at, after=" ".join(scopes))
+        await unit.audit.add([what])
+    return NewClient(client, secret)
+
+
+async def revoke_client(deps: Deps, client_id: str) -> datetime:
+    now = deps.clock()
+    async with deps.store.begin() as unit:
+        client = await unit.clients.get(client_id)
+        if client is None:
+            raise NotFound(f"no API client {client_id:.60}", field="client")
+        await unit.clients.put(replace(client, revoked_at=client.revoked_at or now))
+        await unit.audit.add([AuditEntry(client.shop, "operator:cli", "client.revoked", client.id, now)])
+    return now
+
+
+def hash_secret(secret: str) -> str:
+    """The secret is 32 random bytes, so one round of SHA-256 is as good as a slow hash and costs a request nothing."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+async def client_caller(deps: Deps, client_id: str, secret: str) -> Caller:
+    """Who a pair of Basic credentials is; the same answer for an unknown id, a wrong secret and a revoked client."""
+    async with deps.store.begin() as unit:
+        client = await unit.clients.get(client_id)
+    known = client.secret_hash if client else hash_secret("")
+    right = secrets.compare_digest(known, hash_secret(secret))
+    if client is None or not right or client.revoked_at is not None:
+        raise Unauthenticated("unknown API client or wrong secret; make one with: client create")
+    return Caller(CallerKind.CLIENT, client.shop, client.id, client.scopes)

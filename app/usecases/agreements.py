@@ -1,0 +1,273 @@
+"""Agreements: create, read, list, change, cancel."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from app.domain.account import Account, Caller, Scope
+from app.domain.agreement import (
+    Agreement,
+    AgreementChanges,
+    AgreementDraft,
+    AgreementStatus,
+    Campaign,
+    InitialCharge,
+    TransactionType,
+)
+from app.domain.batch import BatchResult, check_size
+from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
+from app.domain.errors import Duplicate, Forbidden, InvalidInput, OutcomeUnknown, ProviderError, RecurringError
+from app.domain.money import Money, currency_of
+from app.domain.operation import OperationKind, key_for
+from app.domain.plan import IntervalUnit, Plan
+from app.domain.provider import DraftedAgreement, RecurringProvider, SeenAgreement
+from app.domain.records import AgreementFilter, AuditEntry, Page
+from app.usecases.batches import Malformed, Sheet, each
+from app.usecases.known import account_for_channel, find_agreement, find_agreements, refresh_agreement
+from app.usecases.operations import new_operation, perform, request_of
+from app.usecases.ports import Deps
+
+
+@dataclass(frozen=True, slots=True)
+class InitialChargeWish:
+    """`price` is minor units of the agreement's currency."""
+
+    price: int
+    description: str
+    transaction_type: TransactionType = TransactionType.DIRECT_CAPTURE
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementWish:
+    """What a caller asks a new agreement to be. `customer` is a Saleor user id; customers may only name themselves."""
+
+    price: int
+    product_name: str
+    redirect_url: str
+    unit: IntervalUnit
+    count: int = 1
+    currency: str = "NOK"
+    product_description: str = ""
+    agreement_url: str | None = None
+    channel: str | None = None
+    customer: str | None = None
+    initial_order: str | None = None
+    initial_charge: InitialChargeWish | None = None
+    campaign_price: int | None = None
+    campaign_end: datetime | None = None
+    phone: str | None = None
+
+
+async def create_agreement(deps: Deps, caller: Caller, wish: AgreementWish) -> Agreement:
+    """Draft an agreement; the customer approves it at the confirmation URL within ten minutes."""
+    caller.require(Scope.AGREEMENTS_WRITE)
+    if caller.own_only and wish.customer not in (None, caller.id):
+        raise Forbidden("customers make agreements for themselves only", field="customerId")
+    account = await account_for_channel(deps, caller.shop, wish.channel)
+    row_id = str(uuid.uuid4())
+    draft = _draft(deps, account, wish, row_id)
+    row = _new_row(deps, caller, account, wish, draft, row_id)
+    async with deps.store.begin() as unit:
+        await unit.agreements.add(row)
+        await unit.audit.add(
+            [AuditEntry(row.shop, caller.actor, "agreement.stored", row_id, row.created_at, after="NEW")]
+        )
+    try:
+        drafted = await _draft_once(deps.provider(account), draft, row.idempotency_key)
+    except ProviderError as error:
+        await _not_drafted(deps, caller, row, error)
+        raise
+    return await _drafted(deps, caller, row, draft, drafted)
+
+
+def _draft(deps: Deps, account: Account, wish: AgreementWish, row_id: str) -> AgreementDraft:
+    currency = currency_of(wish.currency)
+    initial = campaign = None
+    if wish.initial_charge:
+        it = wish.initial_charge
+        initial = InitialCharge(Money(it.price, currency), it.description, it.transaction_type, f"vr-{row_id}")
+    if wish.campaign_price is not None:
+        if wish.campaign_end is None or wish.campaign_end <= deps.clock():
+            raise InvalidInput("a campaign needs an end in the future", field="campaign.end")
+        campaign = Campaign(Money(wish.campaign_price, currency), wish.campaign_end)
+    agreement_url = wish.agreement_url or account.agreement_url
+    if not agreement_url:
+        raise InvalidInput(
+            "Vipps wants a page where the customer manages the agreement: give merchantAgreementUrl, "
+            "or set one for the account with: account set --agreement-url",
+            field="merchantAgreementUrl",
+        )
+    return AgreementDraft(
+        price=Money(wish.price, currency),
+        plan=Plan(wish.unit, wish.count),
+        product_name=wish.product_name,
+        redirect_url=wish.redirect_url,
+        agreement_url=agreement_url,
+        product_description=wish.product_description,
+        initial_charge=initial,
+        campaign=campaign,
+        phone=wish.phone,
+    )
+
+
+def _new_row(
+    deps: Deps, caller: Caller, account: Account, wish: AgreementWish, draft: AgreementDraft, row_id: str
+) -> Agreement:
+    return Agreement(
+        id=row_id,
+        shop=caller.shop,
+        account_id=account.id,
+        environment=account.environment.value,
+        idempotency_key=key_for("create-agreement", row_id),
+        plan=draft.plan,
+        price=draft.price,
+        product_name=draft.product_name,
+        product_description=draft.product_description,
+        status=AgreementStatus.NEW,
+        created_at=deps.clock(),
+        customer=caller.id if caller.own_only else wish.customer,
+        initial_order=wish.initial_order,
+        campaign=draft.campaign,
+    )
+
+
+async def _draft_once(provider: RecurringProvider, draft: AgreementDraft, key: str) -> DraftedAgreement:
+    """After a lost answer ask once more with the same key.
+
+    Should Vipps make a second draft of it, the first one's URL was never shown to anybody and expires unapproved.
+    """
+    try:
+        return await provider.create_agreement(draft, key=key)
+    except OutcomeUnknown:
+        return await provider.create_agreement(draft, key=key)
+
+
+async def _not_drafted(deps: Deps, caller: Caller, row: Agreement, error: ProviderError) -> None:
+    failed = replace(row, status=AgreementStatus.REJECTED, failure=error.message)
+    what = AuditEntry(
+        row.shop, caller.actor, "agreement.rejected", row.id, deps.clock(), "NEW", "REJECTED", reason=error.message
+    )
+    async with deps.store.begin() as unit:
+        await unit.agreements.save(failed)
+        await unit.audit.add([what])
+
+
+async def _drafted(
+    deps: Deps, caller: Caller, row: Agreement, draft: AgreementDraft, drafted: DraftedAgreement
+) -> Agreement:
+    now = deps.clock()
+    pending = replace(
+        row,
+        agreement_id=drafted.agreement_id,
+        confirmation_url=drafted.confirmation_url,
+        status=AgreementStatus.PENDING,
+        checked_at=now,
+    )
+    what = AuditEntry(row.shop, caller.actor, "agreement.drafted", drafted.agreement_id, now, "NEW", "PENDING")
+    async with deps.store.begin() as unit:
+        await unit.agreements.save(pending)
+        await unit.audit.add([what])
+        if draft.initial_charge and drafted.charge_id:
+            await unit.charges.add_all([_initial_row(pending, draft.initial_charge, drafted.charge_id, caller, now)])
+    return pending
+
+
+def _initial_row(row: Agreement, initial: InitialCharge, charge_id: str, caller: Caller, now: datetime) -> Charge:
+    return Charge(
+        id=str(uuid.uuid4()),
+        shop=row.shop,
+        account_id=row.account_id,
+        agreement_id=row.agreement_id or "",
+        order_id=initial.order_id or charge_id,
+        idempotency_key=row.idempotency_key,
+        amount=initial.amount,
+        description=initial.description,
+        due=now.date(),
+        retry_days=0,
+        status=ChargeStatus.PENDING,
+        origin=ChargeOrigin.INITIAL,
+        created_at=now,
+        charge_id=charge_id,
+        actor=caller.actor,
+        next_attempt_at=now,
+    )
+
+
+async def get_agreement(deps: Deps, caller: Caller, agreement_id: str) -> tuple[Agreement, SeenAgreement]:
+    """The agreement as Vipps has it now; our row follows."""
+    caller.require(Scope.AGREEMENTS_READ)
+    row = await find_agreement(deps, caller, agreement_id)
+    return await refresh_agreement(deps, caller.actor, row)
+
+
+async def list_agreements(
+    deps: Deps, caller: Caller, wanted: AgreementFilter, page: Page
+) -> tuple[Sequence[Agreement], int]:
+    """A page of our rows and the number of all that match; customers see their own."""
+    caller.require(Scope.AGREEMENTS_READ)
+    if caller.own_only:
+        wanted = replace(wanted, customer=caller.id)
+    async with deps.store.begin() as unit:
+        return await unit.agreements.page(caller.shop, wanted, page), await unit.agreements.count(caller.shop, wanted)
+
+
+async def update_agreement(deps: Deps, caller: Caller, agreement_id: str, changes: AgreementChanges) -> Agreement:
+    """Change an ACTIVE agreement. Vipps does not tell the customer: the merchant has to (facts: VIPPS 6.11)."""
+    caller.require(Scope.AGREEMENTS_WRITE)
+    if caller.own_only:
+        raise Forbidden("customers cannot change an agreement's terms; ask the shop")
+    row = await find_agreement(deps, caller, agreement_id)
+    if changes.price is not None and changes.price.currency is not row.price.currency:
+        raise InvalidInput(f"the agreement is in {row.price.currency}", field="price")
+    row, _ = await refresh_agreement(deps, caller.actor, row)
+    row.require_active()
+    await perform(deps, new_operation(deps, caller, row, OperationKind.UPDATE, request_of(changes)))
+    return await find_agreement(deps, caller, agreement_id)
+
+
+async def cancel_agreements(deps: Deps, caller: Caller, ids: Sequence[str | Malformed]) -> BatchResult[Agreement]:
+    """Stop agreements, for good. Vipps cancels their open and reserved charges with them (facts: VIPPS 6.13)."""
+    caller.require(Scope.AGREEMENTS_WRITE)
+    check_size(ids, deps.limits.max_sync_batch)
+    sheet = Sheet(len(ids))
+    good: dict[str, int] = {}
+    for index, it in enumerate(ids):
+        if isinstance(it, Malformed):
+            sheet.refuse(index, it.id, it.error)
+        elif it in good:
+            sheet.refuse(
+                index, it, Duplicate(f"the same as item {good[it]} of this batch; it is stopped once", field="id")
+            )
+        else:
+            good[it] = index
+    found = await find_agreements(deps, caller, list(good))
+
+    async def stop(agreement_id: str) -> Agreement:
+        row = found[agreement_id]
+        if isinstance(row, RecurringError):
+            raise row
+        if row.status is not AgreementStatus.ACTIVE:
+            row, _ = await refresh_agreement(deps, caller.actor, row)
+        row.require_active()
+        await perform(deps, new_operation(deps, caller, row, OperationKind.STOP, {}))
+        return await find_agreement(deps, caller, agreement_id)
+
+    for item in (await each(deps, list(good), str, stop)).items:
+        if item.error is not None:
+            sheet.refuse(good[item.id], item.id, item.error)
+        else:
+            sheet.answer(good[item.id], item.id, item.value)
+    return sheet.result()  # type: ignore[return-value]
+
+
+async def settle_draft(deps: Deps, actor: str, row: Agreement) -> None:
+    """Learn what became of a draft: approved, rejected, expired, or never made."""
+    if row.agreement_id is None:
+        expired = replace(row, status=AgreementStatus.EXPIRED, failure="the draft was never confirmed by Vipps")
+        what = AuditEntry(row.shop, actor, "agreement.status", row.id, deps.clock(), row.status, expired.status)
+        async with deps.store.begin() as unit:
+            await unit.agreements.save(expired)
+            await unit.audit.add([what])
+        return
+    await refresh_agreement(deps, actor, row)

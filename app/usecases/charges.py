@@ -1,0 +1,317 @@
+"""Charges by API: make, get, cancel, capture and refund, each a batch with an answer per item."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.domain.account import Account, Caller, Scope
+from app.domain.agreement import Agreement, check_amount
+from app.domain.batch import BatchResult, check_size
+from app.domain.charge import (
+    DESCRIPTION_MAX,
+    KEY_SLOT,
+    LIKE_SLOT,
+    ORDER_ID_SLOT,
+    Charge,
+    ChargeOrigin,
+    ChargeStatus,
+    SeenCharge,
+    check_description,
+    check_due,
+    check_limit,
+    check_order_id,
+    check_retry_days,
+)
+from app.domain.errors import Duplicate, InvalidInput, NotFound, OutcomeUnknown, RecurringError, Rejected
+from app.domain.money import Money
+from app.domain.operation import key_for
+from app.domain.records import AuditEntry
+from app.usecases.batches import Malformed, Sheet, each, pour
+from app.usecases.known import account_of, check_id, find_agreement, find_agreements, observe_charges
+from app.usecases.ports import Deps
+from app.usecases.sending import Sent, resume_charge, send_charge, store_sent
+
+# Days are counted in Norway: never earlier than UTC's date, so never later than what Vipps takes for today.
+MARKET_TIME = ZoneInfo("Europe/Oslo")
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeMake:
+    """One charge to make. `price` is minor units; what is None is filled in from the agreement and its account.
+
+    `order_id` and `idempotency_key` are the caller's own: the same one again gives the same charge again.
+    """
+
+    agreement_id: str
+    price: int
+    description: str | None = None
+    due: date | None = None
+    retry_days: int | None = None
+    order_id: str | None = None
+    idempotency_key: str | None = None
+
+    def checked(self, today: date) -> "ChargeMake":
+        check_id(self.agreement_id, "agreementId")
+        if self.price <= 0:
+            raise InvalidInput("price is a positive number of minor units (25000 is 250.00)", field="price")
+        if self.description is not None:
+            check_description(self.description)
+        if self.due is not None:
+            check_due(self.due, today)
+        if self.retry_days is not None:
+            check_retry_days(self.retry_days)
+        if self.order_id is not None:
+            check_order_id(self.order_id)
+        return self
+
+    def slot(self, caller: Caller, due: date | None) -> str:
+        """What may be charged once.
+
+        Without an id of the caller's own it is the whole content, so that a request sent twice is one charge; the due
+        date in it lets another day's begin anew.
+        """
+        if self.order_id is not None:
+            return ORDER_ID_SLOT + self.order_id
+        if self.idempotency_key is not None:
+            return KEY_SLOT + _digest(caller.id, self.idempotency_key)
+        return LIKE_SLOT + _digest(self.agreement_id, str(self.price), str(self.description), str(due))
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+async def make_charges(deps: Deps, caller: Caller, items: Sequence[ChargeMake | Malformed]) -> BatchResult[Charge]:
+    """Decide, store, call, store. An item whose outcome is open is answered with an error and finished later."""
+    caller.require(Scope.CHARGES_WRITE)
+    check_size(items, deps.limits.max_sync_batch)
+    sheet = Sheet(len(items))
+    wanted = _readable(deps, caller, items, sheet)
+    agreements = await find_agreements(deps, caller, [make.agreement_id for make in wanted.values()])
+    accounts = await _accounts(deps, caller.shop)
+    drafts = await _decide(deps, caller, wanted, agreements, sheet, accounts=accounts)
+    async with deps.store.begin() as unit:
+        added = await unit.charges.add_all(list(drafts.values()))
+        await unit.audit.add([_stored(charge) for charge in drafts.values() if charge.id in added])
+        taken = [str(charge.slot) for charge in drafts.values() if charge.id not in added]
+        earlier = await unit.charges.by_slots(caller.shop, taken)
+    for index, draft in drafts.items():
+        if draft.id not in added:
+            await _again(deps, sheet, index, wanted[index], earlier.get(str(draft.slot)))
+    await _send(deps, {index: draft for index, draft in drafts.items() if draft.id in added}, accounts, sheet)
+    return sheet.result()  # type: ignore[return-value]
+
+
+def _readable(
+    deps: Deps, caller: Caller, items: Sequence[ChargeMake | Malformed], sheet: Sheet
+) -> dict[int, ChargeMake]:
+    today = deps.clock().astimezone(MARKET_TIME).date()
+    slots: dict[str, int] = {}
+    wanted: dict[int, ChargeMake] = {}
+    for index, item in enumerate(items):
+        if isinstance(item, Malformed):
+            sheet.refuse(index, item.id, item.error)
+            continue
+        try:
+            slot = item.checked(today).slot(caller, item.due)
+            if slot in slots:
+                raise Duplicate(
+                    f"the same as item {slots[slot]} of this batch; if both are meant, give each its own orderId",
+                    field="orderId",
+                )
+            slots[slot] = index
+            wanted[index] = item
+        except RecurringError as error:
+            sheet.refuse(index, item.agreement_id, error)
+    return wanted
+
+
+async def _accounts(deps: Deps, shop: str) -> dict[str, Account]:
+    async with deps.store.begin() as unit:
+        return {account.id: account for account in await unit.accounts.of_shop(shop)}
+
+
+async def _decide(
+    deps: Deps,
+    caller: Caller,
+    wanted: Mapping[int, ChargeMake],
+    agreements: Mapping[str, Agreement | RecurringError],
+    sheet: Sheet,
+    *,
+    accounts: Mapping[str, Account],
+) -> dict[int, Charge]:
+    """The rules, item by item in order, so that the batch's own earlier items count towards the limit."""
+    known = [agreement_id for agreement_id, found in agreements.items() if isinstance(found, Agreement)]
+    async with deps.store.begin() as unit:
+        taken = {key: list(value) for key, value in (await unit.charges.taken(caller.shop, known)).items()}
+    drafts: dict[int, Charge] = {}
+    for index, make in wanted.items():
+        found = agreements[make.agreement_id]
+        try:
+            if isinstance(found, RecurringError):
+                raise found
+            draft = new_charge(deps, caller, found, accounts.get(found.account_id), make)
+            check_limit(found, taken[make.agreement_id], draft.amount, draft.due)
+        except RecurringError as error:
+            sheet.refuse(index, make.agreement_id, error)
+            continue
+        taken[make.agreement_id].append((draft.due, draft.amount.minor))
+        drafts[index] = draft
+    return drafts
+
+
+def new_charge(
+    deps: Deps, caller: Caller, agreement: Agreement, account: Account | None, make: ChargeMake, **more: Any
+) -> Charge:
+    """The row of a new charge, leased to whoever makes it: nobody else sends it until the lease runs out."""
+    agreement.require_active()
+    now = deps.clock()
+    amount = Money(make.price, agreement.price.currency)
+    check_amount(amount, "price")
+    lead, retry = (account.lead_days, account.retry_days) if account else (2, 0)
+    due = make.due or now.astimezone(MARKET_TIME).date() + timedelta(days=lead)
+    row_id = str(uuid.uuid4())
+    defaults: dict[str, Any] = {"origin": ChargeOrigin.API, "slot": make.slot(caller, due)}
+    return Charge(
+        id=row_id,
+        shop=caller.shop,
+        account_id=agreement.account_id,
+        agreement_id=make.agreement_id,
+        order_id=make.order_id or f"vr-{row_id}",
+        idempotency_key=key_for("create-charge", row_id),
+        amount=amount,
+        description=make.description or agreement.product_name[:DESCRIPTION_MAX],
+        due=due,
+        retry_days=retry if make.retry_days is None else make.retry_days,
+        status=ChargeStatus.NEW,
+        created_at=now,
+        actor=caller.actor,
+        attempts=1,
+        lease_until=now + timedelta(seconds=deps.limits.lease_seconds),
+        **(defaults | more),
+    )
+
+
+async def _again(deps: Deps, sheet: Sheet, index: int, make: ChargeMake, earlier: Charge | None) -> None:
+    """Answer an item that was asked for before: the same charge for the same key, never a second one."""
+    try:
+        sheet.answer(index, make.agreement_id, await _earlier_charge(deps, make, earlier))
+    except RecurringError as error:
+        sheet.refuse(index, make.agreement_id, error)
+
+
+async def _earlier_charge(deps: Deps, make: ChargeMake, earlier: Charge | None) -> Charge:
+    if earlier is None:
+        raise Duplicate("the same charge is being made by another request; look at the agreement's charges")
+    name = earlier.charge_id or earlier.order_id
+    if make.order_id is None and make.idempotency_key is None:
+        raise Duplicate(
+            f"a charge with the same price, description and due date exists as {name} ({earlier.status}); "
+            "if another one is meant, give it an orderId (charge_id) of its own",
+            field="orderId",
+        )
+    same = (
+        earlier.agreement_id == make.agreement_id
+        and earlier.amount.minor == make.price
+        and make.description in (None, earlier.description)
+        and make.due in (None, earlier.due)
+        and make.order_id in (None, earlier.order_id)
+    )
+    if not same:
+        raise Duplicate(
+            f"this id was used for another charge, {name} of {earlier.amount.minor} on {earlier.agreement_id}",
+            field="orderId",
+        )
+    if earlier.status is ChargeStatus.NEW:
+        earlier = await resume_charge(deps, earlier.shop, earlier.id) or earlier
+    if earlier.status is ChargeStatus.REJECTED:
+        raise Rejected(earlier.failure or "Vipps refused this charge", provider_code=earlier.failure_code)
+    if earlier.status is ChargeStatus.NEW:
+        raise OutcomeUnknown(
+            f"{name} was sent and its outcome is not known yet; it is followed up, do not make it anew"
+        )
+    return earlier
+
+
+async def _send(deps: Deps, drafts: Mapping[int, Charge], accounts: Mapping[str, Account], sheet: Sheet) -> None:
+    async def send(entry: tuple[int, Charge]) -> tuple[int, Sent]:
+        index, draft = entry
+        return index, await send_charge(deps, accounts.get(draft.account_id), draft)
+
+    async def keep(group: list[tuple[int, Sent]]) -> None:
+        await store_sent(deps, [sent for _, sent in group])
+        for index, sent in group:
+            if sent.error is None:
+                sheet.answer(index, sent.charge.agreement_id, sent.charge)
+            else:
+                sheet.refuse(index, sent.charge.agreement_id, sent.error)
+
+    await pour(list(drafts.items()), send, keep, deps.limits.concurrency)
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementCharges:
+    """One agreement's charges as Vipps shows them now, and our rows of them by charge id."""
+
+    agreement: Agreement
+    seen: Sequence[SeenCharge]
+    rows: Mapping[str, Charge]
+
+
+async def get_charges(
+    deps: Deps, caller: Caller, agreement_ids: Sequence[str | Malformed]
+) -> BatchResult[AgreementCharges]:
+    """Every item is one call to Vipps; an agreement named twice is answered twice from the one call."""
+    caller.require(Scope.CHARGES_READ)
+    check_size(agreement_ids, deps.limits.max_sync_batch)
+    ids = list(dict.fromkeys(it for it in agreement_ids if isinstance(it, str)))
+    agreements = await find_agreements(deps, caller, ids)
+
+    async def ask(agreement_id: str) -> AgreementCharges:
+        found = agreements[agreement_id]
+        if isinstance(found, RecurringError):
+            raise found
+        account = await account_of(deps, caller.shop, found.account_id)
+        seen = await deps.provider(account).list_charges(agreement_id)
+        return AgreementCharges(found, seen, await observe_charges(deps, caller.actor, found, seen))
+
+    answers = {item.id: item for item in (await each(deps, ids, str, ask)).items}
+    sheet = Sheet(len(agreement_ids))
+    for index, it in enumerate(agreement_ids):
+        if isinstance(it, Malformed):
+            sheet.refuse(index, it.id, it.error)
+        elif (error := answers[it].error) is not None:
+            sheet.refuse(index, it, error)
+        else:
+            sheet.answer(index, it, answers[it].value)
+    return sheet.result()  # type: ignore[return-value]
+
+
+async def get_charge(deps: Deps, caller: Caller, agreement_id: str, charge_id: str) -> Charge:
+    """One charge, read from Vipps now."""
+    caller.require(Scope.CHARGES_READ)
+    check_id(charge_id, "charge id")
+    agreement = await find_agreement(deps, caller, agreement_id)
+    return await refresh_charge(deps, caller.actor, agreement, charge_id)
+
+
+async def refresh_charge(deps: Deps, actor: str, agreement: Agreement, charge_id: str) -> Charge:
+    account = await account_of(deps, agreement.shop, agreement.account_id)
+    try:
+        seen = await deps.provider(account).get_charge(agreement.agreement_id or "", charge_id)
+    except Rejected as error:
+        if error.unknown_object:
+            raise NotFound(f"no charge {charge_id} on agreement {agreement.agreement_id}", field="chargeId") from error
+        raise
+    rows = await observe_charges(deps, actor, agreement, [seen])
+    return rows[charge_id]
+
+
+def _stored(charge: Charge) -> AuditEntry:
+    return AuditEntry(
+        charge.shop, charge.actor, "charge.stored", charge.order_id, charge.created_at, after=charge.status
+    )

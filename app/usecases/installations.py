@@ -1,0 +1,165 @@
+"""Installing in a shop, receiving its events, and forgetting it."""
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app.domain.account import Installation
+from app.domain.errors import (
+    Forbidden,
+    Misconfigured,
+    NotFound,
+    OutcomeUnknown,
+    RecurringError,
+    Unauthenticated,
+    Unavailable,
+)
+from app.domain.operation import backoff
+from app.domain.records import AuditEntry, InboxEntry
+from app.usecases.keys import KeyRing
+from app.usecases.orders import charge_order
+from app.usecases.ports import Deps
+
+APPLY_INBOX = "apply-inbox"
+ORDER_EVENTS = frozenset({"order_created", "order_confirmed", "order_updated", "order_metadata_updated"})
+APP_DELETED = "app_deleted"
+
+
+async def register(deps: Deps, shop: str, token: str, app_identifier: str) -> Installation:
+    """Saleor's handshake. The request itself proves nothing: the token is proven by calling the shop with it.
+
+    Only then is anything stored or overwritten. A new app id is a new installation over the old one's data.
+    """
+    try:
+        identity = await deps.shop.identify(shop, token)
+    except Misconfigured as error:
+        raise Unauthenticated("the shop does not know this token", field="auth_token") from error
+    if identity.identifier != app_identifier:
+        raise Unauthenticated("the token belongs to another app of this shop", field="auth_token")
+    jwks = await deps.shop.key_set(shop)
+    installation = Installation(
+        shop=shop,
+        app_id=identity.app_id,
+        token=token,
+        jwks=jwks,
+        saleor_version=identity.version,
+        installed_at=deps.clock(),
+    )
+    async with deps.store.begin() as unit:
+        before = await unit.installations.get(shop)
+        await unit.installations.put(installation)
+        what = AuditEntry(
+            shop,
+            "saleor:handshake",
+            "installation.registered",
+            identity.app_id,
+            installation.installed_at,
+            before=before.app_id if before else "",
+            after=identity.app_id,
+        )
+        await unit.audit.add([what])
+    return installation
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """What a shop says it sends: nothing of it is believed before the signature is."""
+
+    shop: str
+    event: str
+    body: str
+
+
+async def installed(deps: Deps, shop: str) -> Installation:
+    async with deps.store.begin() as unit:
+        installation = await unit.installations.get(shop)
+    if installation is None or not installation.active or installation.token is None:
+        raise NotFound("this shop has not installed the app")
+    return installation
+
+
+async def receive(
+    deps: Deps, keys: KeyRing, webhook: Webhook, verify: Callable[[str], None], recipient: Callable[[], str | None]
+) -> bool:
+    """Verify and store one webhook; True where it is new. Whoever calls may answer 2xx: what is stored is not lost.
+
+    `verify` gets a key set and raises Unauthenticated for a bad signature; `recipient` reads the app id out of the body
+    and is asked only after that.
+    """
+    installation = await installed(deps, webhook.shop)
+    await keys.check(installation, verify)
+    if recipient() != installation.app_id:
+        # One key signs for all apps of a shop: only the recipient tells whose event it is (facts: SALEOR 3.2).
+        raise Forbidden("this event is for another app")
+    entry = InboxEntry(
+        id=str(uuid.uuid4()),
+        shop=webhook.shop,
+        source="saleor",
+        event=webhook.event,
+        # Saleor sends no delivery id; a retry has the same bytes, and they hold the time of issue (facts: SALEOR 16).
+        event_key=f"{webhook.event}/{hashlib.sha256(webhook.body.encode()).hexdigest()}",
+        body=webhook.body,
+        received_at=deps.clock(),
+    )
+    async with deps.store.begin() as unit:
+        new = await unit.inbox.add(entry)
+    if new:
+        await deps.jobs.enqueue(APPLY_INBOX, webhook.shop, entry.id)
+    return new
+
+
+async def apply_inbox(deps: Deps, object_id: Callable[[str], str | None], shop: str, entry_id: str) -> None:
+    """Apply a stored webhook, if nobody else does: once, or again later where the other side could not be reached."""
+    now = deps.clock()
+    async with deps.store.begin() as unit:
+        entry = await unit.inbox.claim(shop, entry_id, now, now + timedelta(seconds=deps.limits.lease_seconds))
+    if entry is None:
+        return
+    try:
+        result = await _apply(deps, entry, object_id(entry.body))
+    except (Unavailable, OutcomeUnknown, Misconfigured) as error:
+        await _again(deps, entry, error.message, error.retry_after)
+    except RecurringError as error:
+        async with deps.store.begin() as unit:
+            await unit.inbox.done(shop, entry_id, deps.clock(), f"{error.code}: {error.message}")
+    except Exception as error:  # noqa: BLE001  # the row must not be lost to a mistake of ours
+        deps.bug(error)
+        await _again(deps, entry, f"internal error: {type(error).__name__}", None)
+    else:
+        async with deps.store.begin() as unit:
+            await unit.inbox.done(shop, entry_id, deps.clock(), result)
+
+
+async def _again(deps: Deps, entry: InboxEntry, reason: str, retry_after: float | None) -> None:
+    now = deps.clock()
+    async with deps.store.begin() as unit:
+        if entry.attempts >= deps.limits.inbox_attempts:
+            await unit.inbox.dead(entry.shop, entry.id, now, reason)
+        else:
+            later = now + backoff(entry.attempts, deps.jitter(), retry_after)
+            await unit.inbox.retry(entry.shop, entry.id, later, reason)
+
+
+async def _apply(deps: Deps, entry: InboxEntry, object_id: str | None) -> str:
+    if entry.event == APP_DELETED:
+        return await forget(deps, entry.shop, object_id)
+    if entry.event not in ORDER_EVENTS:
+        return "stored; no rule asks for more"
+    if object_id is None:
+        return "the event names no order"
+    return await charge_order(deps, await installed(deps, entry.shop), object_id)
+
+
+async def forget(deps: Deps, shop: str, app_id: str | None) -> str:
+    """Uninstalled: erase what we hold in confidence. A late event about an earlier installation changes nothing."""
+    now = deps.clock()
+    async with deps.store.begin() as unit:
+        installation = await unit.installations.get(shop)
+        if installation is None or installation.app_id != app_id:
+            return "another installation took its place; nothing forgotten"
+        await unit.installations.forget(shop, now)
+        what = AuditEntry(shop, "saleor:app_deleted", "installation.forgotten", installation.app_id, now)
+        await unit.audit.add([what])
+    return "token, keys and merchant secrets erased; API clients revoked"

@@ -1,0 +1,121 @@
+"""Batches that move money on charges which exist: cancel, capture, refund."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.domain.account import Caller, Scope
+from app.domain.agreement import Agreement, check_text
+from app.domain.batch import BatchResult, check_size
+from app.domain.charge import KEY_SLOT, REFUND_DESCRIPTION_MAX, Charge
+from app.domain.errors import Duplicate, InvalidInput, RecurringError
+from app.domain.money import Money
+from app.domain.operation import OperationKind
+from app.usecases.batches import Malformed, Sheet, each
+from app.usecases.charges import refresh_charge
+from app.usecases.known import check_id, find_agreements
+from app.usecases.operations import asked_before, new_operation, perform
+from app.usecases.ports import Deps
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeMove:
+    """One move on one charge. `price` (minor units) and `description` are for refunds; None refunds all that is left.
+
+    Two refunds of the same amount are two refunds; the same `idempotency_key` again is the same one.
+    """
+
+    kind: OperationKind
+    agreement_id: str
+    charge_id: str
+    price: int | None = None
+    description: str = ""
+    idempotency_key: str | None = None
+
+    def checked(self) -> "ChargeMove":
+        check_id(self.agreement_id, "agreementId")
+        check_id(self.charge_id, "chargeId")
+        if self.kind is OperationKind.REFUND:
+            check_text(self.description, "description", REFUND_DESCRIPTION_MAX)
+            if self.price is not None and self.price <= 0:
+                raise InvalidInput(
+                    "price is a positive number of minor units; leave it out to refund all", field="price"
+                )
+        return self
+
+
+async def move(deps: Deps, caller: Caller, items: Sequence[ChargeMove | Malformed]) -> BatchResult[Charge]:
+    """Re-read each charge, so that nothing is decided on what we remember; then decide, store, call, store."""
+    caller.require(Scope.CHARGES_WRITE)
+    check_size(items, deps.limits.max_sync_batch)
+    sheet = Sheet(len(items))
+    good = _readable(items, sheet)
+    agreements = await find_agreements(deps, caller, [it.agreement_id for it in good.values()])
+    # Items on the same charge go one after another, so that each sees what the one before it left.
+    chains: dict[tuple[str, str], list[int]] = {}
+    for index, it in good.items():
+        chains.setdefault((it.agreement_id, it.charge_id), []).append(index)
+
+    async def run(indexes: list[int]) -> None:
+        for index in indexes:
+            it = good[index]
+            try:
+                sheet.answer(index, it.charge_id, await _one(deps, caller, agreements[it.agreement_id], it))
+            except RecurringError as error:
+                sheet.refuse(index, it.charge_id, error)
+
+    links = list(chains.values())
+    for chain, answer in zip(links, (await each(deps, links, str, run)).items, strict=True):
+        if answer.error is not None:
+            for index in chain:
+                sheet.refuse(index, good[index].charge_id, answer.error)
+    return sheet.result()  # type: ignore[return-value]
+
+
+def _readable(items: Sequence[ChargeMove | Malformed], sheet: Sheet) -> dict[int, ChargeMove]:
+    good: dict[int, ChargeMove] = {}
+    seen: dict[ChargeMove, int] = {}
+    for index, it in enumerate(items):
+        if isinstance(it, Malformed):
+            sheet.refuse(index, it.id, it.error)
+            continue
+        try:
+            if it.checked() in seen:
+                raise Duplicate(f"the same as item {seen[it]} of this batch; it is done once", field="chargeId")
+            seen[it] = index
+            good[index] = it
+        except RecurringError as error:
+            sheet.refuse(index, it.charge_id, error)
+    return good
+
+
+async def _one(deps: Deps, caller: Caller, agreement: Agreement | RecurringError, it: ChargeMove) -> Charge:
+    if isinstance(agreement, RecurringError):
+        raise agreement
+    charge = await refresh_charge(deps, caller.actor, agreement, it.charge_id)
+    slot = KEY_SLOT + f"{caller.kind}/{caller.id}/{it.idempotency_key}"[:120] if it.idempotency_key else None
+    asked = new_operation(deps, caller, agreement, it.kind, _asked(charge, it), charge_id=it.charge_id, slot=slot)
+    if slot is None or await asked_before(deps, asked) is None:
+        await perform(deps, replace(asked, request=_decided(charge, it)))
+    async with deps.store.begin() as unit:
+        rows = await unit.charges.find(caller.shop, it.agreement_id, [it.charge_id])
+    return rows.get(it.charge_id, charge)
+
+
+def _asked(charge: Charge, it: ChargeMove) -> dict[str, str | int]:
+    """What the caller said, without what we fill in."""
+    currency = charge.amount.currency.value
+    amount: dict[str, str | int] = {} if it.price is None else {"amount": it.price, "currency": currency}
+    return amount | ({"description": it.description} if it.description else {})
+
+
+def _decided(charge: Charge, it: ChargeMove) -> dict[str, str | int]:
+    """The whole request, if the charge as it is now allows it."""
+    if it.kind is OperationKind.CANCEL:
+        charge.require_cancellable()
+        return {}
+    currency = charge.amount.currency
+    if it.kind is OperationKind.CAPTURE:
+        charge.require_capturable()
+        return {"amount": charge.amount.minor, "currency": currency.value, "description": it.description}
+    amount = charge.check_refund(None if it.price is None else Money(it.price, currency))
+    return {"amount": amount.minor, "currency": currency.value, "description": it.description}

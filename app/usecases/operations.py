@@ -1,0 +1,297 @@
+"""Capture, refund, cancel, stop, update: stored with a key before Vipps is called, finished by whoever finds them."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import assert_never
+
+from app.domain.account import Account, Caller
+from app.domain.agreement import Agreement, AgreementChanges, AgreementStatus
+from app.domain.charge import Charge, ChargeStatus, SeenCharge
+from app.domain.errors import Duplicate, Misconfigured, OutcomeUnknown, ProviderError, RecurringError, Rejected
+from app.domain.money import Money, currency_of
+from app.domain.operation import Operation, OperationKind, OperationStatus, backoff, key_for
+from app.domain.provider import RecurringProvider
+from app.domain.records import AuditEntry
+from app.usecases.batches import unforeseen
+from app.usecases.ports import Deps
+
+_MERCHANT_PAUSE = timedelta(minutes=30)
+
+
+def new_operation(
+    deps: Deps,
+    caller: Caller,
+    agreement: Agreement,
+    kind: OperationKind,
+    request: Mapping[str, str | int],
+    *,
+    charge_id: str | None = None,
+    slot: str | None = None,
+) -> Operation:
+    """The row of an operation, leased to whoever makes it. One open operation of a kind per object at a time."""
+    now = deps.clock()
+    row_id = str(uuid.uuid4())
+    return Operation(
+        id=row_id,
+        shop=agreement.shop,
+        account_id=agreement.account_id,
+        kind=kind,
+        agreement_id=agreement.agreement_id or "",
+        idempotency_key=key_for(kind.lower(), row_id),
+        request=dict(request),
+        status=OperationStatus.OPEN,
+        actor=caller.actor,
+        created_at=now,
+        charge_id=charge_id,
+        slot=slot,
+        lock=f"{kind}/{agreement.agreement_id}/{charge_id or ''}",
+        attempts=1,
+        lease_until=now + timedelta(seconds=deps.limits.lease_seconds),
+    )
+
+
+async def perform(deps: Deps, operation: Operation) -> Operation:
+    """Store, call, store. Returns the finished operation, or raises what stood in its way."""
+    async with deps.store.begin() as unit:
+        added = await unit.operations.add(operation)
+        account = await unit.accounts.get(operation.shop, operation.account_id)
+    if not added:
+        earlier = await asked_before(deps, operation) if operation.slot else None
+        if earlier is None:
+            raise Duplicate(
+                f"another {operation.kind.lower()} of {operation.charge_id or operation.agreement_id} is under way; "
+                "look at its outcome before asking again"
+            )
+        return earlier
+    done, error = await _call(deps, account, operation)
+    if error is not None:
+        raise error
+    return done
+
+
+async def asked_before(deps: Deps, wanted: Operation) -> Operation | None:
+    """The finished operation that holds the caller's own key, None where there is none. Raises what it came to."""
+    async with deps.store.begin() as unit:
+        earlier = await unit.operations.by_slot(wanted.shop, wanted.slot or "")
+    if earlier is None:
+        return None
+    same = (earlier.kind, earlier.agreement_id, earlier.charge_id) == (
+        wanted.kind,
+        wanted.agreement_id,
+        wanted.charge_id,
+    )
+    # A request that left the amount open ("all that is left") matches whatever that was.
+    if not same or any(earlier.request.get(name) != value for name, value in wanted.request.items()):
+        raise Duplicate("this idempotency key was used for another request", field="idempotencyKey")
+    if earlier.status is OperationStatus.OPEN:
+        earlier = await resume_operation(deps, earlier.shop, earlier.id) or earlier
+    if earlier.status is OperationStatus.REJECTED:
+        raise Rejected(earlier.failure or "Vipps refused it", provider_code=earlier.failure_code)
+    if earlier.status is OperationStatus.OPEN:
+        raise OutcomeUnknown("this was sent and its outcome is not known yet; it is followed up")
+    return earlier
+
+
+async def resume_operation(deps: Deps, shop: str, operation_id: str) -> Operation | None:
+    """Finish an open operation if nobody else holds it."""
+    now = deps.clock()
+    until = now + timedelta(seconds=deps.limits.lease_seconds)
+    async with deps.store.begin() as unit:
+        operation = await unit.operations.claim(shop, operation_id, now, until)
+        account = await unit.accounts.get(shop, operation.account_id) if operation else None
+    if operation is None:
+        return None
+    return (await _call(deps, account, operation))[0]
+
+
+async def _call(deps: Deps, account: Account | None, operation: Operation) -> tuple[Operation, RecurringError | None]:
+    try:
+        seen = await _send_and_look(deps, account, operation)
+    except Rejected as error:
+        if operation.attempts > 1 and await _took_effect(deps, account, operation):
+            return await _finish(deps, operation, None), None
+        failed = replace(
+            operation,
+            status=OperationStatus.REJECTED,
+            failure_code=error.provider_code or error.code,
+            failure=error.message,
+            lock=None,
+            lease_until=None,
+        )
+        await _store(deps, operation, failed, error.message)
+        return failed, error
+    except ProviderError as error:
+        return await _later(deps, operation, error)
+    except Exception as error:  # noqa: BLE001  # the row must stay open whatever it was
+        return await _later(deps, operation, unforeseen(deps, error))
+    return await _finish(deps, operation, seen), None
+
+
+async def _send_and_look(deps: Deps, account: Account | None, operation: Operation) -> SeenCharge | None:
+    if account is None:
+        raise Misconfigured("the merchant account of this agreement is gone; set it again with: account set")
+    provider = deps.provider(account)
+    await _send(provider, operation)
+    return await _look(provider, operation) if operation.charge_id else None
+
+
+async def _send(provider: RecurringProvider, operation: Operation) -> None:
+    agreement_id, charge_id, key = operation.agreement_id, operation.charge_id or "", operation.idempotency_key
+    match operation.kind:
+        case OperationKind.STOP:
+            await provider.stop_agreement(agreement_id, key=key)
+        case OperationKind.UPDATE:
+            await provider.update_agreement(agreement_id, changes_of(operation.request), key=key)
+        case OperationKind.CANCEL:
+            await provider.cancel_charge(agreement_id, charge_id, key=key)
+        case OperationKind.CAPTURE:
+            await provider.capture_charge(agreement_id, charge_id, _amount(operation), _text(operation), key=key)
+        case OperationKind.REFUND:
+            await provider.refund_charge(agreement_id, charge_id, _amount(operation), _text(operation), key=key)
+        case _:
+            assert_never(operation.kind)
+
+
+async def _look(provider: RecurringProvider, operation: Operation) -> SeenCharge | None:
+    """What the charge looks like now; the operation is done whether or not this can be read."""
+    try:
+        return await provider.get_charge(operation.agreement_id, operation.charge_id or "")
+    except ProviderError:
+        return None
+
+
+async def _took_effect(deps: Deps, account: Account | None, operation: Operation) -> bool:
+    """After an attempt without an answer, a no to stop, cancel or capture may mean that it happened then.
+
+    A refund cannot be told from another one by looking, so its refusal stands and a person has to compare.
+    """
+    if account is None:
+        return False
+    provider = deps.provider(account)
+    try:
+        if operation.kind is OperationKind.STOP:
+            return (await provider.get_agreement(operation.agreement_id)).status is AgreementStatus.STOPPED
+        if operation.kind in {OperationKind.CANCEL, OperationKind.CAPTURE}:
+            status = (await provider.get_charge(operation.agreement_id, operation.charge_id or "")).status
+            wanted = ChargeStatus.CANCELLED if operation.kind is OperationKind.CANCEL else ChargeStatus.CHARGED
+            return status is wanted
+    except ProviderError:
+        return False
+    return False
+
+
+async def _later(deps: Deps, operation: Operation, error: RecurringError) -> tuple[Operation, RecurringError]:
+    wait = error.retry_after if isinstance(error, ProviderError) else None
+    pause = _MERCHANT_PAUSE if isinstance(error, Misconfigured) else backoff(operation.attempts, deps.jitter(), wait)
+    after = replace(
+        operation,
+        failure_code=error.code,
+        failure=error.message,
+        next_attempt_at=deps.clock() + pause,
+        lease_until=None,
+    )
+    await _store(deps, operation, after, error.message)
+    return after, type(error)(f"{error.message}; it is kept and repeated with the same key: do not ask anew")
+
+
+async def _store(deps: Deps, before: Operation, after: Operation, reason: str) -> None:
+    what = AuditEntry(
+        before.shop,
+        before.actor,
+        f"{before.kind.lower()}.{after.status.lower()}",
+        before.charge_id or before.agreement_id,
+        deps.clock(),
+        before=before.status,
+        after=after.status,
+        reason=reason,
+    )
+    async with deps.store.begin() as unit:
+        await unit.operations.save(after)
+        await unit.audit.add([what])
+
+
+async def _finish(deps: Deps, operation: Operation, seen: SeenCharge | None) -> Operation:
+    """Write down that it is done, and what that makes of the agreement or the charge, in one transaction."""
+    now = deps.clock()
+    done = replace(operation, status=OperationStatus.DONE, lock=None, lease_until=None, failure=None, failure_code=None)
+    name = operation.charge_id or operation.agreement_id
+    audit = AuditEntry(
+        operation.shop, operation.actor, f"{operation.kind.lower()}.done", name, now, after=_said(operation)
+    )
+    async with deps.store.begin() as unit:
+        await unit.operations.save(done)
+        await unit.audit.add([audit])
+        if operation.charge_id:
+            rows = await unit.charges.find(operation.shop, operation.agreement_id, [operation.charge_id], lock=True)
+            row = rows.get(operation.charge_id)
+            if row is not None:
+                after = _effect(row, operation, seen)
+                await unit.charges.save_all([replace(after.freed(), next_attempt_at=after.next_look(now))])
+        else:
+            agreement = await unit.agreements.get(operation.shop, operation.agreement_id, lock=True)
+            if agreement is not None:
+                await unit.agreements.save(_changed(agreement, operation))
+    return done
+
+
+def _effect(row: Charge, operation: Operation, seen: SeenCharge | None) -> Charge:
+    if seen is not None:
+        return row.see(seen)
+    captured, refunded, status = row.captured, row.refunded, row.status
+    match operation.kind:
+        case OperationKind.CANCEL:
+            status = ChargeStatus.CANCELLED
+        case OperationKind.CAPTURE:
+            captured, status = row.amount.minor, ChargeStatus.CHARGED
+        case OperationKind.REFUND:
+            refunded = row.refunded + _amount(operation).minor
+            status = ChargeStatus.REFUNDED if refunded >= captured else ChargeStatus.PARTIALLY_REFUNDED
+    return row.see(
+        SeenCharge(row.charge_id or "", status, None, row.amount.minor, captured, refunded, row.description, "")
+    )
+
+
+def _changed(agreement: Agreement, operation: Operation) -> Agreement:
+    if operation.kind is OperationKind.STOP:
+        return agreement.see(AgreementStatus.STOPPED)
+    changes = changes_of(operation.request)
+    return replace(
+        agreement,
+        price=changes.price or agreement.price,
+        product_name=agreement.product_name if changes.product_name is None else changes.product_name,
+        product_description=(
+            agreement.product_description if changes.product_description is None else changes.product_description
+        ),
+    )
+
+
+def request_of(changes: AgreementChanges) -> dict[str, str | int]:
+    fields: dict[str, str | int | None] = {
+        "price": changes.price.minor if changes.price else None,
+        "currency": changes.price.currency.value if changes.price else None,
+        "product_name": changes.product_name,
+        "product_description": changes.product_description,
+        "agreement_url": changes.agreement_url,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def changes_of(request: Mapping[str, str | int]) -> AgreementChanges:
+    names = ("product_name", "product_description", "agreement_url")
+    text = {name: str(request[name]) if name in request else None for name in names}
+    price = Money(int(request["price"]), currency_of(str(request["currency"]))) if "price" in request else None
+    return AgreementChanges(price=price, **text)
+
+
+def _amount(operation: Operation) -> Money:
+    return Money(int(operation.request["amount"]), currency_of(str(operation.request["currency"])))
+
+
+def _text(operation: Operation) -> str:
+    return str(operation.request.get("description", ""))
+
+
+def _said(operation: Operation) -> str:
+    return " ".join(f"{name}={value}" for name, value in operation.request.items())

@@ -1,0 +1,189 @@
+"""Subscription orders: an order that names an agreement is charged on it, once, for its own total."""
+
+from dataclasses import dataclass
+
+from app.domain.account import Account, Installation, system
+from app.domain.agreement import Agreement, AgreementStatus
+from app.domain.charge import DESCRIPTION_MAX, ORDER_SLOT, Charge, ChargeOrigin, ChargeStatus, check_limit
+from app.domain.errors import IllegalState, InvalidInput, LimitExceeded, NotFound, ProviderError
+from app.domain.money import Money
+from app.domain.operation import OperationKind
+from app.domain.order import NOT_CHARGED, Order, OrderReport, refusal
+from app.domain.records import AuditEntry
+from app.usecases.charges import ChargeMake, new_charge, refresh_charge
+from app.usecases.known import refresh_agreement
+from app.usecases.operations import new_operation, perform
+from app.usecases.ports import Deps
+from app.usecases.sending import resume_charge, send_charge, store_sent
+
+_CANCELLABLE = frozenset({ChargeStatus.PENDING, ChargeStatus.DUE, ChargeStatus.RESERVED})
+
+
+async def charge_order(deps: Deps, installation: Installation, order_id: str) -> str:
+    """Apply any event about an order: read it anew, decide, charge once, and show the outcome on the order.
+
+    Returns in one line what was done, for the inbox. Raises Unavailable and the like where it must be tried again.
+    """
+    order = await deps.shop.order(installation, order_id)
+    if order is None:
+        return "the order does not exist any more"
+    charge = await _charge_of(deps, order, installation.shop)
+    if charge is not None:
+        return await _follow(deps, installation, order, charge)
+    if order.agreement_id is None:
+        return "not a subscription order"
+    if order.waits:
+        return f"the order is {order.status}; it is looked at again when it is confirmed"
+    agreement = await _agreement_of(deps, installation.shop, order)
+    reason = refusal(order, agreement)
+    if reason is None and agreement is not None and order.total is not None:
+        try:
+            stored = await _store(deps, installation.shop, order, agreement, order.total)
+        except (InvalidInput, IllegalState, LimitExceeded) as error:
+            reason = error.message
+        else:
+            return await _follow(deps, installation, order, await _send(deps, stored))
+    await _tell(deps, installation, order, _refused(order, str(reason)))
+    return f"not charged: {reason}"
+
+
+async def _charge_of(deps: Deps, order: Order, shop: str) -> Charge | None:
+    slot = ORDER_SLOT + order.id
+    async with deps.store.begin() as unit:
+        return (await unit.charges.by_slots(shop, [slot])).get(slot)
+
+
+async def _agreement_of(deps: Deps, shop: str, order: Order) -> Agreement | None:
+    """Our own row only: what a storefront writes into metadata must not make us look for agreements at Vipps."""
+    async with deps.store.begin() as unit:
+        row = await unit.agreements.get(shop, order.agreement_id or "")
+    if row is None or order.customer is None or row.customer != order.customer:
+        return row
+    if row.status is not AgreementStatus.ACTIVE and not row.status.final:
+        row, _ = await refresh_agreement(deps, system(shop).actor, row)
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The order's charge; `mine` where this worker stored it and so has to send it."""
+
+    charge: Charge
+    account: Account | None = None
+    mine: bool = False
+
+
+async def _store(deps: Deps, shop: str, order: Order, agreement: Agreement, total: Money) -> Stored:
+    """Decide, store. Where another worker stored it first, its row: the lease on it says who sends it."""
+    make = ChargeMake(
+        agreement_id=agreement.agreement_id or "",
+        price=total.minor,
+        description=f"Order {order.number}"[:DESCRIPTION_MAX],
+    )
+    async with deps.store.begin() as unit:
+        account = await unit.accounts.get(shop, agreement.account_id)
+        taken = (await unit.charges.taken(shop, [make.agreement_id]))[make.agreement_id]
+    charge = new_charge(
+        deps,
+        system(shop),
+        agreement,
+        account,
+        make,
+        origin=ChargeOrigin.ORDER,
+        slot=ORDER_SLOT + order.id,
+        saleor_order=order.id,
+    )
+    check_limit(agreement, taken, charge.amount, charge.due)
+    async with deps.store.begin() as unit:
+        added = await unit.charges.add_all([charge])
+        if added:
+            what = AuditEntry(shop, charge.actor, "charge.stored", charge.order_id, deps.clock(), reason=order.id)
+            await unit.audit.add([what])
+    return Stored(charge, account, mine=True) if added else Stored(await _charge_of(deps, order, shop) or charge)
+
+
+async def _send(deps: Deps, stored: Stored) -> Charge:
+    if not stored.mine:
+        return stored.charge
+    sent = await send_charge(deps, stored.account, stored.charge)
+    await store_sent(deps, [sent])
+    return sent.charge
+
+
+async def _follow(deps: Deps, installation: Installation, order: Order, charge: Charge) -> str:
+    """A charge of this order exists: see it through, and take it back where the order was cancelled."""
+    if charge.status is ChargeStatus.NEW:
+        charge = await resume_charge(deps, charge.shop, charge.id) or charge
+    if order.dead and charge.status in _CANCELLABLE:
+        charge = await _take_back(deps, installation.shop, charge)
+    if charge.status is ChargeStatus.NEW:
+        return f"charge {charge.order_id} is stored and its outcome is open; it is sent again with the same key"
+    await report_charge(deps, installation, charge, order)
+    return f"charge {charge.charge_id or charge.order_id} is {charge.status}"
+
+
+async def _take_back(deps: Deps, shop: str, charge: Charge) -> Charge:
+    async with deps.store.begin() as unit:
+        agreement = await unit.agreements.get(shop, charge.agreement_id)
+    if agreement is None:
+        raise NotFound(f"no agreement {charge.agreement_id}")
+    operation = new_operation(
+        deps, system(shop), agreement, OperationKind.CANCEL, {}, charge_id=charge.charge_id or charge.order_id
+    )
+    await perform(deps, operation)
+    async with deps.store.begin() as unit:
+        return await unit.charges.get(shop, charge.id) or charge
+
+
+async def report_charge(deps: Deps, installation: Installation, charge: Charge, order: Order | None = None) -> None:
+    """Show the charge's status on its order, once per status: private metadata for machines, a note for people."""
+    saleor_order = charge.saleor_order
+    if saleor_order is None or charge.reported == charge.status.value:
+        return
+    if charge.status is ChargeStatus.PENDING and charge.charge_id:
+        charge = await _fresh(deps, charge)
+    order = order or await deps.shop.order(installation, saleor_order)
+    if order is not None:
+        await _tell(deps, installation, order, _report(charge))
+    async with deps.store.begin() as unit:
+        await unit.charges.mark_reported(charge.shop, charge.id, charge.status)
+
+
+async def _fresh(deps: Deps, charge: Charge) -> Charge:
+    """Right after it is made a charge is PENDING; what staff want to read is what Vipps made of it."""
+    async with deps.store.begin() as unit:
+        agreement = await unit.agreements.get(charge.shop, charge.agreement_id)
+    if agreement is None:
+        return charge
+    try:
+        return await refresh_charge(deps, system(charge.shop).actor, agreement, charge.charge_id or "")
+    except (ProviderError, NotFound):
+        return charge
+
+
+async def _tell(deps: Deps, installation: Installation, order: Order, report: OrderReport) -> None:
+    if not report.stands_on(order):
+        await deps.shop.report(installation, report)
+
+
+def _refused(order: Order, reason: str) -> OrderReport:
+    return OrderReport(
+        order=order.id, status=NOT_CHARGED, reason=reason, note=f"Vipps: this order was not charged, because {reason}."
+    )
+
+
+def _report(charge: Charge) -> OrderReport:
+    name = charge.charge_id or charge.order_id
+    reason = ": ".join(part for part in (charge.failure_code, charge.failure) if part)
+    match charge.status:
+        case ChargeStatus.REJECTED:
+            text = f"Vipps refused to charge {charge.amount}: {reason}."
+        case ChargeStatus.FAILED:
+            text = f"Vipps could not collect {charge.amount} (charge {name}): {reason or 'no reason given'}."
+        case ChargeStatus.PENDING | ChargeStatus.DUE:
+            text = f"Vipps charges {charge.amount} on {charge.due} (charge {name}, agreement {charge.agreement_id})."
+        case ChargeStatus.CHARGED:
+            text = f"Vipps collected {charge.amount} (charge {name})."
+        case _:
+            text = f"Vipps: charge {name} of {charge.amount} is {charge.status}."
+    return OrderReport(charge.saleor_order or "", charge.status.value, text, charge.charge_id or "", reason)

@@ -1,0 +1,114 @@
+"""Sending a stored charge to Vipps, the first time and every time after: one row, one order id, one key."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from app.domain.account import Account
+from app.domain.charge import Charge, ChargeRequest, ChargeStatus, SeenCharge
+from app.domain.errors import Misconfigured, ProviderError, RecurringError, Rejected
+from app.domain.operation import backoff
+from app.domain.provider import RecurringProvider
+from app.domain.records import AuditEntry
+from app.usecases.batches import unforeseen
+from app.usecases.ports import Deps
+
+_MERCHANT_PAUSE = timedelta(minutes=30)  # nothing changes until a person changes it
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A charge after a call: its new row, what to write down about it, and what the caller is told if it failed."""
+
+    charge: Charge
+    audit: AuditEntry
+    error: RecurringError | None = None
+
+
+async def send_charge(deps: Deps, account: Account | None, charge: Charge) -> Sent:
+    """Never raises. The caller stores the result; until then the row says NEW and the sweeper would send it again."""
+    try:
+        made = await _create(deps, account, charge)
+    except Rejected as error:
+        rejected = replace(
+            charge,
+            status=ChargeStatus.REJECTED,
+            failure_code=error.provider_code or error.code,
+            failure=error.message,
+            next_attempt_at=None,
+            lease_until=None,
+        )
+        return Sent(rejected.freed(), _entry(deps, charge, rejected, error.message), error)
+    except ProviderError as error:
+        return _later(deps, charge, error)
+    except Exception as error:  # noqa: BLE001  # whatever it was, the row must stay open and the batch go on
+        return _later(deps, charge, unforeseen(deps, error))
+    now = deps.clock()
+    after = replace(made, failure_code=None, failure=None, lease_until=None, next_attempt_at=made.next_look(now))
+    return Sent(after, _entry(deps, charge, after, ""))
+
+
+async def _create(deps: Deps, account: Account | None, charge: Charge) -> Charge:
+    if account is None:
+        raise Misconfigured("the merchant account of this agreement is gone; set it again with: account set")
+    provider = deps.provider(account)
+    request = ChargeRequest(
+        charge.agreement_id, charge.order_id, charge.amount, charge.description, charge.due, charge.retry_days
+    )
+    try:
+        charge_id = await provider.create_charge(request, key=charge.idempotency_key)
+    except Rejected:
+        # After an earlier attempt without an answer, a no may mean "I have it already": a key does not live for ever.
+        seen = await _read_back(provider, charge) if charge.attempts > 1 else None
+        if seen is None:
+            raise
+        return charge.see(seen)
+    return replace(charge, charge_id=charge_id, status=ChargeStatus.PENDING)
+
+
+async def _read_back(provider: RecurringProvider, charge: Charge) -> SeenCharge | None:
+    """Our own order id is Vipps' charge id (facts: VIPPS 4.5)."""
+    try:
+        seen = await provider.get_charge(charge.agreement_id, charge.order_id)
+    except Rejected:
+        return None
+    return seen if seen.amount == charge.amount.minor and seen.description == charge.description else None
+
+
+def _later(deps: Deps, charge: Charge, error: RecurringError) -> Sent:
+    wait = error.retry_after if isinstance(error, ProviderError) else None
+    pause = _MERCHANT_PAUSE if isinstance(error, Misconfigured) else backoff(charge.attempts, deps.jitter(), wait)
+    after = replace(
+        charge,
+        failure_code=error.code,
+        failure=error.message,
+        next_attempt_at=deps.clock() + pause,
+        lease_until=None,
+    )
+    told = type(error)(f"{error.message}; the charge is kept and sent again with the same key: do not make it anew")
+    return Sent(after, _entry(deps, charge, after, error.message), told)
+
+
+def _entry(deps: Deps, before: Charge, after: Charge, reason: str) -> AuditEntry:
+    action = "charge.sent" if after.status is not ChargeStatus.NEW else "charge.delayed"
+    name = after.charge_id or after.order_id
+    return AuditEntry(before.shop, before.actor, action, name, deps.clock(), before.status, after.status, reason)
+
+
+async def store_sent(deps: Deps, sent: list[Sent]) -> None:
+    async with deps.store.begin() as unit:
+        await unit.charges.record_sent([it.charge for it in sent])
+        await unit.audit.add([it.audit for it in sent])
+
+
+async def resume_charge(deps: Deps, shop: str, charge_row_id: str) -> Charge | None:
+    """Send a NEW charge again if nobody else holds it; None where somebody does or it is settled."""
+    now = deps.clock()
+    async with deps.store.begin() as unit:
+        charge = await unit.charges.claim(shop, charge_row_id, now, now + timedelta(seconds=deps.limits.lease_seconds))
+        account = await unit.accounts.get(shop, charge.account_id) if charge else None
+    if charge is None:
+        return None
+    sent = await send_charge(deps, account, charge)
+    await asyncio.shield(store_sent(deps, [sent]))
+    return sent.charge
