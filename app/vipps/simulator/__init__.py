@@ -1,4 +1,4 @@
-"""A stateful stand-in for the Vipps Recurring API v2, written from the facts alone and sharing no code with our client."""
+"""A stateful stand-in for the Vipps Recurring API v2 that shares no code with our client."""
 
 from app.vipps.simulator.clock import SimulatorClock
 from app.vipps.simulator.config import DEFAULT_MERCHANT, MerchantCredentials, SimulatorConfig

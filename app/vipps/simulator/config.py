@@ -70,7 +70,7 @@ class SimulatorConfig:
     token_seconds: int = 3600
     latency: float = 0.0
     rate_limits_on: bool = False
-    rate_limits: Mapping[str, tuple[RateLimit, ...]] = DOCUMENTED_RATE_LIMITS
+    rate_limits: Mapping[str, tuple[RateLimit, ...]] = field(default_factory=lambda: DOCUMENTED_RATE_LIMITS)
     allow_skip_landing_page: bool = False
     allow_localhost_urls: bool = False
     error_style: ErrorStyle = "documented"

@@ -88,6 +88,10 @@ class DraftAgreement(Payload):
 
 
 class UpdateAgreement(Payload):
+    """Keeps the names of unknown fields too: a status must come without any other field."""
+
+    model_config = ConfigDict(extra="allow")
+
     product_name: Annotated[Title | None, Omittable] = None
     product_description: Annotated[LongText | None, Omittable] = None
     merchant_agreement_url: Annotated[Url | None, Omittable] = None
