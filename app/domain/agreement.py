@@ -13,6 +13,7 @@ from app.domain.plan import Plan
 PRODUCT_NAME_MAX = 45
 PRODUCT_DESCRIPTION_MAX = 100
 URL_MAX = 1024
+AMOUNT_MAX = 2**31 - 1  # an int32 on the wire (facts: VIPPS 4.1, 4.5)
 _PHONE = re.compile(r"[0-9]{8,15}")
 
 
@@ -184,6 +185,8 @@ def check_amount(amount: Money, field_name: str) -> None:
             f"{amount.currency.minimum}",
             field=field_name,
         )
+    if amount.minor > AMOUNT_MAX:
+        raise InvalidInput(f"{field_name} is more than the {AMOUNT_MAX} minor units that Vipps can count", field=field_name)
 
 
 def check_url(url: str, field_name: str, *, app_schemes: bool) -> None:

@@ -11,7 +11,7 @@ from app.domain.errors import IllegalState, InvalidInput, LimitExceeded
 from app.domain.money import Money
 
 DESCRIPTION_MAX = 45
-REFUND_DESCRIPTION_MAX = 100
+REFUND_DESCRIPTION_MAX = 45  # the strictest of the versions: VIPPS 4 and the file of 2022; v3 takes 100
 MAX_RETRY_DAYS = 14
 DEFAULT_RETRY_DAYS = 5
 MIN_LEAD_DAYS = 1  # facts: VIPPS 6.1, since October 2025; it was 2
