@@ -180,7 +180,8 @@ class Webhook(Numbered):
     name: str
     target_url: str
     query: str
-    events: frozenset[str]
+    asynchronous: frozenset[str]
+    synchronous: frozenset[str] = frozenset()
     is_active: bool = True
     custom_headers: dict[str, str] = field(default_factory=dict)
     identifier: str | None = None

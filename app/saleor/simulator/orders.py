@@ -26,7 +26,7 @@ class Orders(Records):
         paid: bool = False,
         confirm: bool = True,
     ) -> Order:
-        """An order by checkout: its lines are variants, or one line of the amount. Without a customer it is a guest's."""
+        """An order by checkout, of variants or of one amount. Without a customer it is a guest's, known by e-mail."""
         order = self._new_order(customer, email, channel, external_reference)
         order.metadata.update(metadata or {})
         order.private_metadata.update(private_metadata or {})
@@ -48,7 +48,7 @@ class Orders(Records):
     ) -> Order:
         if customer is None and email is None:
             raise ValueError("An order needs a customer or an e-mail address.")
-        if external_reference and any(o.external_reference == external_reference for o in self.orders):
+        if external_reference and self.order_by_reference(external_reference):
             raise ValueError(f"There is already an order with the external reference {external_reference}.")
         now = self.clock.now()
         return Order(

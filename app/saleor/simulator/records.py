@@ -24,7 +24,7 @@ class Event:
 
 
 class Records:
-    """Records and the rules for changing them. Whoever wants to know of changes adds a listener."""
+    """All records. Whoever wants to know of changes adds a listener."""
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
@@ -58,3 +58,6 @@ class Records:
     def order(self, global_id_or_token: str) -> Order | None:
         """Saleor accepts the bare token of an order wherever it accepts its id."""
         return next((o for o in self.orders if global_id_or_token in (o.id, str(o.token))), None)
+
+    def order_by_reference(self, external_reference: str) -> Order | None:
+        return next((o for o in self.orders if external_reference and o.external_reference == external_reference), None)

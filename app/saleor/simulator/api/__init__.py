@@ -1,0 +1,1 @@
+"""Saleor's GraphQL API over the records of a simulated shop."""

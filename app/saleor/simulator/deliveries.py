@@ -1,0 +1,58 @@
+"""One webhook request: what is told to whom, what was sent, and what came of it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+
+from app.saleor.simulator.models import App, Webhook
+from app.saleor.simulator.records import Event
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILED = "failed"
+    DROPPED = "dropped"  # lost on the way, by the wish of a test
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """`status_code` is absent where no answer came; then `response` says why."""
+
+    at: datetime
+    status_code: int | None
+    response: str
+
+
+@dataclass(eq=False, kw_only=True)
+class Delivery:
+    """Body and signature are made once: every attempt, duplicate and replay sends the same bytes."""
+
+    number: int
+    app: App
+    webhook: Webhook
+    event: Event
+    due_at: datetime
+    body: bytes | None = None
+    signature: str = ""
+    status: Status = Status.PENDING
+    attempts: list[Attempt] = field(default_factory=list)
+    replay_of: int | None = None
+
+    @property
+    def body_sha256(self) -> str | None:
+        return sha256(self.body).hexdigest() if self.body is not None else None
+
+
+@dataclass
+class Mischief:
+    """What the network may do to deliveries. `events` limits it to some events; without it all are hit."""
+
+    duplicate: bool = False
+    drop: bool = False
+    reorder: bool = False
+    events: frozenset[str] | None = None
+
+    def hits(self, event_name: str) -> bool:
+        return self.events is None or event_name in self.events

@@ -1,0 +1,1 @@
+"""What Saleor accepts in an app's manifest, by version."""

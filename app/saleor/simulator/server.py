@@ -1,0 +1,61 @@
+"""The simulated shop as an ASGI application: Saleor's endpoints, the controls, and a page to look at."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from app.saleor.simulator.control import Control
+from app.saleor.simulator.outgoing import to_json
+from app.saleor.simulator.simulator import Simulator
+from app.saleor.simulator.views import app_view, delivery_view, order_view
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+)
+
+
+def create_app(simulator: Simulator) -> FastAPI:
+    """Served by uvicorn it sends webhooks by itself; under an ASGI transport, without lifespan, `deliver()` does."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with simulator.delivering():
+            yield
+
+    server = FastAPI(title="Saleor simulator", lifespan=lifespan)
+    server.include_router(Control(simulator).router())
+
+    @server.post("/graphql/")
+    async def graphql(request: Request) -> Response:
+        try:
+            body = json.loads(await request.body())
+        except ValueError:
+            body = None
+        answer = simulator.execute(body, request.headers)
+        return Response(to_json(answer.content), answer.status, media_type="application/json")
+
+    @server.get("/.well-known/jwks.json")
+    async def jwks() -> JSONResponse:
+        return JSONResponse(simulator.jwks())
+
+    @server.get("/", response_class=HTMLResponse)
+    async def page() -> str:
+        return _page(simulator)
+
+    return server
+
+
+def _page(simulator: Simulator) -> str:
+    return _TEMPLATES.get_template("shop.html").render(
+        shop=simulator,
+        orders=[order_view(order) for order in reversed(simulator.orders)],
+        apps=[app_view(app) for app in simulator.apps if app.removed_at is None],
+        deliveries=[delivery_view(delivery) for delivery in reversed(simulator.deliveries)],
+    )

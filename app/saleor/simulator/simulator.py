@@ -1,0 +1,140 @@
+"""A whole simulated Saleor: the shop with its key, its API, its tokens, its installer and its webhook sender."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from app.saleor.simulator.api.execution import Answer, answer
+from app.saleor.simulator.api.fields import Request
+from app.saleor.simulator.clock import Clock
+from app.saleor.simulator.deliveries import Delivery, Mischief
+from app.saleor.simulator.identity import ExpiredSignatureError, InvalidTokenError, identify
+from app.saleor.simulator.installation import Installer
+from app.saleor.simulator.keys import SigningKey
+from app.saleor.simulator.models import App, User
+from app.saleor.simulator.outgoing import ClientFactory, default_client
+from app.saleor.simulator.permissions import Requestor
+from app.saleor.simulator.schema import COMPLETE, schema_of
+from app.saleor.simulator.site import Site
+from app.saleor.simulator.state import Shop
+from app.saleor.simulator.tokens import Tokens
+from app.saleor.simulator.webhooks import Webhooks
+
+CHANNELS = (("norway", "Norway", "NOK", "NO"), ("denmark", "Denmark", "DKK", "DK"), ("finland", "Finland", "EUR", "FI"))
+JWKS_WITH_ALGORITHM = (3, 21)
+
+
+class Simulator(Shop):
+    """A shop that is reachable.
+
+    `clients` makes the HTTP clients that installations and webhooks use; a test passes one with an ASGI transport.
+    `start` stops the clock at that moment; without it time passes. `schema_directory=None` serves the small schema.
+    """
+
+    def __init__(
+        self,
+        api_url: str = "https://shop.example/graphql/",
+        version: str = "3.23",
+        *,
+        name: str = "Saleor e-commerce",
+        start: datetime | None = None,
+        clients: ClientFactory = default_client,
+        key: SigningKey | None = None,
+        schema_directory: Path | None = COMPLETE,
+    ) -> None:
+        super().__init__(name, Clock(start))
+        self.site = Site(api_url, version)
+        self.schema = schema_of(self.site.schema_version, schema_directory)
+        self.key = key or SigningKey()
+        self.tokens = Tokens(self.site, self.clock, self.key)
+        self.webhooks = Webhooks(self, self.site, self.schema, self.key, clients)
+        self._installer = Installer(self, self.site, self.schema, clients)
+        self.listeners.append(self.webhooks.hear)
+        for channel in CHANNELS:
+            self.add_channel(*channel)
+
+    @property
+    def api_url(self) -> str:
+        return self.site.api_url
+
+    # Apps
+
+    async def install(
+        self,
+        manifest_url: str,
+        permissions: Iterable[str] | None = None,
+        *,
+        activate: bool = True,
+        name: str | None = None,
+        by: User | None = None,
+    ) -> App:
+        return await self._installer.install(manifest_url, permissions, activate=activate, name=name, by=by)
+
+    def deactivate_app(self, app: App, by: User | None = None) -> None:
+        self.set_app_active(app, active=False, by=by)
+
+    def activate_app(self, app: App, by: User | None = None) -> None:
+        self.set_app_active(app, active=True, by=by)
+
+    # Keys and API
+
+    def jwks(self) -> dict[str, Any]:
+        return {"keys": [self.key.jwk(with_algorithm=self.site.number >= JWKS_WITH_ALGORITHM)]}
+
+    def rotate_key(self) -> SigningKey:
+        """A new key takes over at once; the old one vanishes from the JWKS."""
+        self.key = self.tokens.key = self.webhooks.key = SigningKey()
+        return self.key
+
+    def execute(self, body: object, headers: Mapping[str, str]) -> Answer:
+        """One API request; header names are in lower case."""
+        caller: Requestor | ExpiredSignatureError | InvalidTokenError
+        try:
+            caller = identify(headers, self, self.key)
+        except (ExpiredSignatureError, InvalidTokenError) as error:
+            caller = error
+        return answer(body, self.schema, Request(self, self.site, caller))
+
+    # Webhooks
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        return self.webhooks.deliveries
+
+    @property
+    def mischief(self) -> Mischief:
+        return self.webhooks.mischief
+
+    @mischief.setter
+    def mischief(self, mischief: Mischief) -> None:
+        self.webhooks.mischief = mischief
+
+    async def deliver(self, limit: int = 1000) -> list[Delivery]:
+        return await self.webhooks.deliver(limit)
+
+    def replay(self, number: int) -> Delivery:
+        return self.webhooks.replay(number)
+
+    @contextlib.asynccontextmanager
+    async def delivering(self, pause: float = 0.5) -> AsyncIterator[None]:
+        """Sends in the background: at once what happens, and every `pause` seconds what has become due again."""
+        task = asyncio.create_task(self._deliver_for_ever(pause))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _deliver_for_ever(self, pause: float) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.webhooks.news.wait(), pause)
+            self.webhooks.news.clear()
+            await self.webhooks.deliver(limit=BACKGROUND_LIMIT)
+
+
+BACKGROUND_LIMIT = 1_000_000
