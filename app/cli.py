@@ -1,4 +1,269 @@
-"""Command line."""
+"""The command line: serve, migrate, accounts, API clients, simulators, the demo."""
+
+import asyncio
+import json
+import os
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.domain.account import Account, ApiVersion, Caller, CallerKind, Environment, Scope
+from app.domain.charge import DEFAULT_LEAD_DAYS, DEFAULT_RETRY_DAYS
+from app.domain.errors import RecurringError
+
+if TYPE_CHECKING:
+    from app.main import Context
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Vipps Recurring for Saleor.")
+accounts = typer.Typer(no_args_is_help=True, help="Merchant accounts at Vipps.")
+clients = typer.Typer(no_args_is_help=True, help="API clients, for Basic auth.")
+app.add_typer(accounts, name="account")
+app.add_typer(clients, name="client")
+T = TypeVar("T")
+
+Shop = Annotated[str, typer.Option(help="The shop's API URL, for example https://shop.example/graphql/.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 
 
-def main() -> None: ...
+def main() -> None:
+    app()
+
+
+def _with_context(work: Callable[["Context"], Awaitable[T]]) -> T:
+    """Run one command against the configured database; a refusal is one line and exit code 1."""
+    from app.config import load
+    from app.main import build
+    from app.observability import configure_logging
+
+    settings = load()
+    configure_logging("warning", settings.log_format)
+
+    async def run() -> T:
+        context = build(settings)
+        try:
+            if context.store.sqlite:
+                await context.store.migrate()
+            return await work(context)
+        finally:
+            await context.close()
+
+    try:
+        return asyncio.run(run())
+    except RecurringError as error:
+        field = f"{error.field}: " if error.field else ""
+        typer.echo(f"{field}{error.message}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve the app; the worker runs inside."""
+    import uvicorn
+
+    from app.config import load
+    from app.main import serving_app
+    from app.observability import configure_logging
+
+    settings = load()
+    configure_logging(settings.log_level, settings.log_format)
+    served = serving_app(settings)
+    uvicorn.run(served, host=host, port=port, log_config=None, access_log=False, server_header=False)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database up to date, and write stored secrets anew with the newest SECRET_KEY."""
+
+    async def work(context: "Context") -> int:
+        await context.store.migrate()
+        return await context.store.reseal_secrets()
+
+    typer.echo(f"the database is up to date; {_with_context(work)} secrets are sealed with the newest key")
+
+
+@app.command("schema")
+def print_schema() -> None:
+    """Print the GraphQL schema that is served."""
+    from app.gql.schema import export
+
+    typer.echo(export(), nl=False)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option(help="End after the story: exit code 0, or 1 where it went wrong.")] = False,
+) -> None:
+    """Tell the whole story on this machine: two simulators, the app, and every step explained."""
+    from app.demo import run
+
+    raise typer.Exit(run(once=once))
+
+
+@app.command()
+def simulate(
+    which: Annotated[str, typer.Argument(help="vipps or saleor")],
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="8100 for vipps and 8200 for saleor, if left out.")] = 0,
+) -> None:
+    """Serve a simulator: a stateful Vipps, or a Saleor shop."""
+    from app.demo import serve_simulator
+
+    if which not in {"vipps", "saleor"}:
+        raise typer.BadParameter("say vipps or saleor")
+    serve_simulator(which, host, port or (8100 if which == "vipps" else 8200))
+
+
+def _secret(name: str, variable: str, file: Path | None) -> str:
+    """From a file, the environment or a prompt: never from the command line, where other users can read it."""
+    if file is not None:
+        return file.read_text().strip()
+    return os.environ.get(variable) or str(typer.prompt(name, hide_input=True))
+
+
+@accounts.command("set")
+def account_set(
+    shop: Shop,
+    environment: Annotated[Environment, typer.Option()],
+    msn: Annotated[str, typer.Option(help="Merchant serial number.")],
+    client_id: Annotated[str, typer.Option()],
+    channel: Annotated[str, typer.Option(help="A channel's slug, or default for all others.")] = "default",
+    api_version: Annotated[ApiVersion, typer.Option()] = ApiVersion.V2,
+    retry_days: Annotated[int, typer.Option(help="Days on which Vipps tries again, 0 to 14.")] = DEFAULT_RETRY_DAYS,
+    lead_days: Annotated[int, typer.Option(help="Days from now to a charge's due date.")] = DEFAULT_LEAD_DAYS,
+    agreement_url: Annotated[
+        str | None, typer.Option(help="Your page where customers manage their agreements; Vipps shows it to them.")
+    ] = None,
+    client_secret_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+    subscription_key_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+) -> None:
+    """Set a channel's merchant account. Secrets come from VIPPS_CLIENT_SECRET and VIPPS_SUBSCRIPTION_KEY or a prompt."""
+    from app.usecases.accounts import set_account
+
+    account = Account(
+        id=str(uuid.uuid4()),
+        shop=shop,
+        channel=channel,
+        environment=environment,
+        msn=msn,
+        client_id=client_id,
+        client_secret=_secret("client secret", "VIPPS_CLIENT_SECRET", client_secret_file),
+        subscription_key=_secret("subscription key", "VIPPS_SUBSCRIPTION_KEY", subscription_key_file),
+        api_version=api_version,
+        retry_days=retry_days,
+        lead_days=lead_days,
+        agreement_url=agreement_url,
+    )
+
+    async def work(context: "Context") -> None:
+        await set_account(context.deps, account)
+
+    _with_context(work)
+    typer.echo(f"set the {environment} account {msn} for channel {channel}; try it with: vipps-recurring account check")
+
+
+@accounts.command("list")
+def account_list(as_json: AsJson = False) -> None:
+    """List all merchant accounts, without their secrets."""
+    from app.usecases.accounts import all_accounts
+
+    found = _with_context(lambda context: all_accounts(context.deps))
+    rows = [
+        {
+            "shop": it.shop,
+            "channel": it.channel,
+            "environment": it.environment.value,
+            "msn": it.msn,
+            "api": it.api_version.value,
+        }
+        for it in found
+    ]
+    _print(rows, as_json=as_json)
+
+
+@accounts.command("check")
+def account_check(as_json: AsJson = False) -> None:
+    """Sign in at Vipps with every account; exit code 1 where one cannot."""
+    from app.usecases.accounts import all_accounts, test_auth
+
+    async def check(context: "Context", account: Account) -> str:
+        caller = Caller(CallerKind.SYSTEM, account.shop, "cli", frozenset(Scope))
+        try:
+            await test_auth(context.deps, caller, account.channel)
+        except RecurringError as error:
+            return error.message
+        return "ok"
+
+    async def work(context: "Context") -> list[dict[str, str]]:
+        found = await all_accounts(context.deps)
+        return [
+            {"shop": it.shop, "channel": it.channel, "msn": it.msn, "result": await check(context, it)} for it in found
+        ]
+
+    rows = _with_context(work)
+    _print(rows, as_json=as_json)
+    if any(row["result"] != "ok" for row in rows):
+        raise typer.Exit(1)
+
+
+@clients.command("create")
+def client_create(
+    shop: Shop,
+    scope: Annotated[list[Scope], typer.Option(help="May be given several times.")],
+    name: Annotated[str, typer.Option(help="What it is for.")] = "API client",
+    as_json: AsJson = False,
+) -> None:
+    """Make an API client; its secret is shown now and never again."""
+    from app.usecases.accounts import create_client
+
+    made = _with_context(lambda context: create_client(context.deps, shop, name, scope))
+    if as_json:
+        typer.echo(json.dumps({"id": made.client.id, "secret": made.secret, "scopes": sorted(made.client.scopes)}))
+    else:
+        typer.echo(f"id      {made.client.id}\nsecret  {made.secret}\nKeep the secret now: it is not shown again.")
+
+
+@clients.command("list")
+def client_list(shop: Shop, as_json: AsJson = False) -> None:
+    """List a shop's API clients."""
+
+    async def work(context: "Context") -> list[dict[str, str]]:
+        async with context.deps.store.begin() as unit:
+            found = await unit.clients.of_shop(shop)
+        return [
+            {
+                "id": it.id,
+                "name": it.name,
+                "scopes": " ".join(sorted(it.scopes)),
+                "state": "revoked" if it.revoked_at else "active",
+            }
+            for it in found
+        ]
+
+    _print(_with_context(work), as_json=as_json)
+
+
+@clients.command("revoke")
+def client_revoke(client: Annotated[str, typer.Argument(help="The client's id.")]) -> None:
+    """Revoke an API client: it is refused from now on."""
+    from app.usecases.accounts import revoke_client
+
+    _with_context(lambda context: revoke_client(context.deps, client))
+    typer.echo(f"revoked {client}")
+
+
+def _print(rows: list[dict[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    if not rows:
+        typer.echo("none")
+        return
+    table = Table(*rows[0], box=None)
+    for row in rows:
+        table.add_row(*row.values())
+    Console().print(table)

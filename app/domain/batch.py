@@ -18,6 +18,13 @@ class ItemResult(Generic[T]):
     value: T | None = None
     error: RecurringError | None = None
 
+    @property
+    def answer(self) -> T:
+        """The value; raises the item's error where there is none."""
+        if self.value is None:
+            raise self.error or RecurringError("the item has neither a value nor an error")
+        return self.value
+
 
 @dataclass(frozen=True, slots=True)
 class BatchResult(Generic[T]):

@@ -137,6 +137,9 @@ class AccountRepository(_Repository):
         rows = await self._all(self._c.shop == shop, order=self._c.channel)
         return [mapping.account(row, self._secrets) for row in rows]
 
+    async def everywhere(self) -> Sequence[Account]:
+        return [mapping.account(row, self._secrets) for row in await self._all(order=self._c.shop)]
+
     async def put(self, account: Account) -> None:
         await self._put(mapping.account_row(account, self._secrets), ["id"])
 

@@ -45,6 +45,12 @@ async def set_account(deps: Deps, account: Account) -> Account:
     return account
 
 
+async def all_accounts(deps: Deps) -> Sequence[Account]:
+    """Every shop's accounts, for the operator of this deployment."""
+    async with deps.store.begin() as unit:
+        return await unit.accounts.everywhere()
+
+
 @dataclass(frozen=True, slots=True)
 class AuthTest:
     """Whether the account's credentials work now. `token` is for callers with the right to read it only."""

@@ -212,14 +212,28 @@ async def list_agreements(
         return await unit.agreements.page(caller.shop, wanted, page), await unit.agreements.count(caller.shop, wanted)
 
 
-async def update_agreement(deps: Deps, caller: Caller, agreement_id: str, changes: AgreementChanges) -> Agreement:
+@dataclass(frozen=True, slots=True)
+class AgreementChange:
+    """What a caller asks to change; `price` is minor units of the agreement's own currency."""
+
+    price: int | None = None
+    product_name: str | None = None
+    product_description: str | None = None
+    agreement_url: str | None = None
+
+
+async def update_agreement(deps: Deps, caller: Caller, agreement_id: str, change: AgreementChange) -> Agreement:
     """Change an ACTIVE agreement. Vipps does not tell the customer: the merchant has to (facts: VIPPS 6.11)."""
     caller.require(Scope.AGREEMENTS_WRITE)
     if caller.own_only:
         raise Forbidden("customers cannot change an agreement's terms; ask the shop")
     row = await find_agreement(deps, caller, agreement_id)
-    if changes.price is not None and changes.price.currency is not row.price.currency:
-        raise InvalidInput(f"the agreement is in {row.price.currency}", field="price")
+    changes = AgreementChanges(
+        price=None if change.price is None else Money(change.price, row.price.currency),
+        product_name=change.product_name,
+        product_description=change.product_description,
+        agreement_url=change.agreement_url,
+    )
     row, _ = await refresh_agreement(deps, caller.actor, row)
     row.require_active()
     await perform(deps, new_operation(deps, caller, row, OperationKind.UPDATE, request_of(changes)))

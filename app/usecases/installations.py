@@ -88,7 +88,10 @@ async def receive(
     `verify` gets a key set and raises Unauthenticated for a bad signature; `recipient` reads the app id out of the body
     and is asked only after that.
     """
-    installation = await installed(deps, webhook.shop)
+    try:
+        installation = await installed(deps, webhook.shop)
+    except NotFound as error:
+        raise Unauthenticated(error.message) from None
     await keys.check(installation, verify)
     if recipient() != installation.app_id:
         # One key signs for all apps of a shop: only the recipient tells whose event it is (facts: SALEOR 3.2).

@@ -1,0 +1,1 @@
+"""The GraphQL extension that storefronts, staff and machines call; Strawberry lives here and nowhere else."""

@@ -1,0 +1,195 @@
+"""Input types. Amounts are minor units, as the documented operations have them."""
+
+from datetime import date, datetime
+from enum import Enum
+
+import strawberry
+
+from app.domain.agreement import AgreementStatus, TransactionType
+from app.domain.operation import OperationKind
+from app.domain.plan import IntervalUnit
+from app.domain.records import AgreementFilter
+from app.usecases.agreements import AgreementChange, AgreementWish, InitialChargeWish
+from app.usecases.charges import ChargeMake
+from app.usecases.money_moves import ChargeMove
+
+MINOR = "Minor units: 25000 is 250.00."
+KEY = "Your own key for this item: the same key again gives the same answer and nothing twice."
+
+
+@strawberry.input
+class IntervalInput:
+    unit: IntervalUnit
+    count: int = 1
+
+
+@strawberry.input
+class InitialChargeInput:
+    price: int = strawberry.field(description=MINOR)
+    description: str
+    type: TransactionType = strawberry.field(
+        default=TransactionType.DIRECT_CAPTURE, description="RESERVE_CAPTURE for goods that are shipped later."
+    )
+
+
+@strawberry.input
+class CampaignInput:
+    price: int = strawberry.field(description=MINOR)
+    end: datetime
+
+
+@strawberry.input
+class AgreementCreateInput:
+    price: int = strawberry.field(description=MINOR)
+    product_name: str = strawberry.field(description="At most 45 characters.")
+    interval: IntervalInput
+    redirect_url: str = strawberry.field(description="Where the customer comes back to, whatever the outcome.")
+    currency: str = "NOK"
+    product_description: str = strawberry.field(default="", description="At most 100 characters.")
+    merchant_agreement_url: str | None = strawberry.field(
+        default=None, description="Where the customer manages this agreement; the account's own page if left out."
+    )
+    channel: str | None = strawberry.field(default=None, description="Slug: chooses the merchant account.")
+    customer_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Saleor's user id. Customers make agreements for themselves and leave it out."
+    )
+    order_id: strawberry.ID | None = strawberry.field(default=None, description="The order it began with.")
+    initial_charge: InitialChargeInput | None = None
+    campaign: CampaignInput | None = None
+    phone_number: str | None = strawberry.field(default=None, description="Digits, country code first. Not stored.")
+
+    def wish(self) -> AgreementWish:
+        initial, campaign = self.initial_charge, self.campaign
+        return AgreementWish(
+            price=self.price,
+            product_name=self.product_name,
+            redirect_url=self.redirect_url,
+            unit=self.interval.unit,
+            count=self.interval.count,
+            currency=self.currency,
+            product_description=self.product_description,
+            agreement_url=self.merchant_agreement_url,
+            channel=self.channel,
+            customer=self.customer_id,
+            initial_order=self.order_id,
+            initial_charge=InitialChargeWish(initial.price, initial.description, initial.type) if initial else None,
+            campaign_price=campaign.price if campaign else None,
+            campaign_end=campaign.end if campaign else None,
+            phone=self.phone_number,
+        )
+
+
+@strawberry.input
+class AgreementUpdateInput:
+    price: int | None = strawberry.field(default=None, description=MINOR)
+    product_name: str | None = None
+    product_description: str | None = None
+    merchant_agreement_url: str | None = None
+
+    def change(self) -> AgreementChange:
+        return AgreementChange(
+            price=self.price,
+            product_name=self.product_name,
+            product_description=self.product_description,
+            agreement_url=self.merchant_agreement_url,
+        )
+
+
+@strawberry.input
+class ChargeMakeInput:
+    agreement_id: strawberry.ID
+    price: int = strawberry.field(description=MINOR)
+    description: str = strawberry.field(description="At most 45 characters.")
+    due: date | None = strawberry.field(
+        default=None, description="Tomorrow at the earliest; the account's lead time if left out."
+    )
+    retry_days: int | None = strawberry.field(default=None, description="0 to 14 days of retries by Vipps.")
+    order_id: str | None = strawberry.field(
+        default=None, description="8 to 50 letters, digits and hyphens. The same one again gives the same charge."
+    )
+    idempotency_key: str | None = strawberry.field(default=None, description=KEY)
+
+    def item(self) -> ChargeMake:
+        return ChargeMake(
+            agreement_id=self.agreement_id,
+            price=self.price,
+            description=self.description,
+            due=self.due,
+            retry_days=self.retry_days,
+            order_id=self.order_id,
+            idempotency_key=self.idempotency_key,
+        )
+
+
+@strawberry.input
+class ChargeCancelInput:
+    agreement_id: strawberry.ID
+    charge_id: strawberry.ID
+    idempotency_key: str | None = strawberry.field(default=None, description=KEY)
+
+    def item(self) -> ChargeMove:
+        return ChargeMove(OperationKind.CANCEL, self.agreement_id, self.charge_id, idempotency_key=self.idempotency_key)
+
+
+@strawberry.input
+class ChargeCaptureInput:
+    agreement_id: strawberry.ID
+    charge_id: strawberry.ID
+    idempotency_key: str | None = strawberry.field(default=None, description=KEY)
+
+    def item(self) -> ChargeMove:
+        return ChargeMove(
+            OperationKind.CAPTURE, self.agreement_id, self.charge_id, idempotency_key=self.idempotency_key
+        )
+
+
+@strawberry.input
+class ChargeRefundInput:
+    agreement_id: strawberry.ID
+    charge_id: strawberry.ID
+    description: str
+    price: int | None = strawberry.field(default=None, description=MINOR + " All that is left if left out.")
+    idempotency_key: str | None = strawberry.field(default=None, description=KEY)
+
+    def item(self) -> ChargeMove:
+        return ChargeMove(
+            OperationKind.REFUND,
+            self.agreement_id,
+            self.charge_id,
+            price=self.price,
+            description=self.description,
+            idempotency_key=self.idempotency_key,
+        )
+
+
+@strawberry.input(name="AgreementFilter")
+class AgreementFilterInput:
+    status: list[AgreementStatus] | None = None
+    customer_id: strawberry.ID | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+    def wanted(self) -> AgreementFilter:
+        return AgreementFilter(
+            statuses=frozenset(self.status or ()),
+            customer=self.customer_id,
+            created_from=self.created_from,
+            created_to=self.created_to,
+        )
+
+
+@strawberry.enum
+class OrderDirection(Enum):
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+@strawberry.enum
+class AgreementSortField(Enum):
+    CREATED = "CREATED"
+
+
+@strawberry.input(name="AgreementSort")
+class AgreementSortInput:
+    field: AgreementSortField = AgreementSortField.CREATED
+    direction: OrderDirection = OrderDirection.DESC

@@ -1,0 +1,152 @@
+"""The queries: test auth, agreements, charges."""
+
+import base64
+import binascii
+from datetime import datetime
+
+import strawberry
+
+from app.domain.account import CallerKind
+from app.domain.agreement import Agreement as AgreementRow
+from app.domain.errors import Forbidden, InvalidInput, Misconfigured, NotFound, Unavailable
+from app.domain.records import AgreementFilter, Page
+from app.gql.context import Info, refusals
+from app.gql.inputs import AgreementFilterInput, AgreementSortInput, OrderDirection
+from app.gql.types import (
+    Agreement,
+    AgreementConnection,
+    AuthTest,
+    Charge,
+    ChargesByAgreement,
+    MutationError,
+    PageInfo,
+    batch_fields,
+    edges_of,
+)
+from app.usecases import accounts
+from app.usecases.agreements import get_agreement, list_agreements
+from app.usecases.charges import get_charge, get_charges
+
+MAX_PAGE = 100
+
+
+@strawberry.type
+class Query:
+    @strawberry.field(description="Whether the channel's merchant account can sign in at Vipps now.")
+    async def auth_test(self, info: Info, channel: str | None = None) -> AuthTest:
+        context = info.context
+        async with refusals():
+            caller = context.caller()
+            if caller.kind is CallerKind.CUSTOMER:
+                raise Forbidden("only staff and API clients may test the credentials")
+            try:
+                result = await accounts.test_auth(context.deps, caller, channel)
+            except (Misconfigured, Unavailable) as error:
+                return AuthTest(
+                    ok=False,
+                    expires_at=None,
+                    token_preview=None,
+                    environment=None,
+                    api_version=None,
+                    error=MutationError.of(error),
+                )
+        return AuthTest(
+            ok=True,
+            expires_at=result.token.expires_at,
+            token_preview=f"{len(result.token.value)} characters",
+            environment=result.account.environment,
+            api_version=result.account.api_version,
+            error=None,
+        )
+
+    @strawberry.field(description="One agreement, read from Vipps now; null where there is none of yours.")
+    async def agreement(self, info: Info, id: strawberry.ID) -> Agreement | None:  # noqa: A002
+        async with refusals():
+            try:
+                row, _ = await get_agreement(info.context.deps, info.context.caller(), id)
+            except NotFound:
+                return None
+        return Agreement.of(row)
+
+    @strawberry.field(description="Agreements as we know them, newest first. `first` or `last` is at most 100.")
+    async def agreements(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        filter: AgreementFilterInput | None = None,  # noqa: A002
+        sort: AgreementSortInput | None = None,
+    ) -> AgreementConnection:
+        async with refusals():
+            wanted = filter.wanted() if filter else AgreementFilter()
+            _aware(wanted)
+            page = _page(first, after, last, before, sort)
+            # One row more than asked for tells whether there is another page.
+            more = Page(page.size + 1, page.cursor, page.backwards, page.newest_first)
+            rows, total = await list_agreements(info.context.deps, info.context.caller(), wanted, more)
+        beyond = len(rows) > page.size
+        rows = (rows[1:] if page.backwards else rows[: page.size]) if beyond else rows
+        edges = edges_of(rows, _cursor)
+        came_from = page.cursor is not None
+        return AgreementConnection(
+            edges=edges,
+            total_count=total,
+            page_info=PageInfo(
+                has_next_page=came_from if page.backwards else beyond,
+                has_previous_page=beyond if page.backwards else came_from,
+                start_cursor=edges[0].cursor if edges else None,
+                end_cursor=edges[-1].cursor if edges else None,
+            ),
+        )
+
+    @strawberry.field(description="The charges of each agreement, read from Vipps now.")
+    async def charges(self, info: Info, agreement_ids: list[strawberry.ID]) -> ChargesByAgreement:
+        async with refusals():
+            ids = [str(it) for it in agreement_ids]
+            return ChargesByAgreement(**batch_fields(await get_charges(info.context.deps, info.context.caller(), ids)))
+
+    @strawberry.field(description="One charge, read from Vipps now; null where there is none of yours.")
+    async def charge(self, info: Info, agreement_id: strawberry.ID, charge_id: strawberry.ID) -> Charge | None:
+        async with refusals():
+            try:
+                row = await get_charge(info.context.deps, info.context.caller(), agreement_id, charge_id)
+            except NotFound:
+                return None
+        return Charge.of(row)
+
+
+def _aware(wanted: AgreementFilter) -> None:
+    for name, moment in (("createdFrom", wanted.created_from), ("createdTo", wanted.created_to)):
+        if moment is not None and moment.tzinfo is None:
+            raise InvalidInput(f"{name} needs a time zone, for example 2026-01-31T00:00:00Z", field=name)
+
+
+def _page(
+    first: int | None, after: str | None, last: int | None, before: str | None, sort: AgreementSortInput | None
+) -> Page:
+    if first is not None and last is not None:
+        raise InvalidInput("give first or last, not both", field="first")
+    backwards = last is not None
+    size = last if last is not None else 20 if first is None else first
+    if not 1 <= size <= MAX_PAGE:
+        raise InvalidInput(f"a page has 1 to {MAX_PAGE} agreements", field="last" if backwards else "first")
+    cursor = before if backwards else after
+    newest_first = sort is None or sort.direction is OrderDirection.DESC
+    return Page(size, _read_cursor(cursor) if cursor else None, backwards, newest_first)
+
+
+def _cursor(row: AgreementRow) -> str:
+    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()}|{row.id}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        moment, _, row_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
+        read = datetime.fromisoformat(moment)
+    except (binascii.Error, ValueError):
+        raise InvalidInput("the cursor cannot be read; take one from pageInfo or an edge", field="after") from None
+    if read.tzinfo is None:
+        raise InvalidInput("the cursor cannot be read; take one from pageInfo or an edge", field="after")
+    return read, row_id

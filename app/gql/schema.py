@@ -1,0 +1,82 @@
+"""The schema that is served, its limits, and its router."""
+
+from collections.abc import Awaitable, Callable
+
+import strawberry
+import structlog
+from fastapi import Request
+from graphql import GraphQLError
+from strawberry.extensions import (
+    MaskErrors,
+    MaxAliasesLimiter,
+    MaxTokensLimiter,
+    ParserCache,
+    QueryDepthLimiter,
+    ValidationCache,
+)
+from strawberry.fastapi import GraphQLRouter
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from app.domain.account import Caller
+from app.domain.errors import RecurringError
+from app.gql.context import Context
+from app.gql.mutations import Mutation
+from app.gql.queries import Query
+from app.usecases.ports import Deps
+
+# A batch of 500 written out in the query itself, fields and all, stays below this.
+_MAX_TOKENS = 25_000
+_MAX_DEPTH = 10
+_MAX_ALIASES = 15
+
+
+def _unforeseen(error: GraphQLError) -> bool:
+    """A refusal and a mistake in the query are for the caller's eyes; anything else is for ours."""
+    return error.original_error is not None and not isinstance(error.original_error, GraphQLError | RecurringError)
+
+
+class Schema(strawberry.Schema):
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Log what nobody foresaw. A query's text or variables are never written down: they hold people's data."""
+        del execution_context
+        for error in errors:
+            if _unforeseen(error):
+                structlog.get_logger().error("graphql.unforeseen", path=str(error.path), exc_info=error.original_error)
+
+
+def make_schema() -> Schema:
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        config=StrawberryConfig(auto_camel_case=True),
+        extensions=[
+            lambda: MaxTokensLimiter(max_token_count=_MAX_TOKENS),
+            lambda: QueryDepthLimiter(max_depth=_MAX_DEPTH),
+            lambda: MaxAliasesLimiter(max_alias_count=_MAX_ALIASES),
+            lambda: ParserCache(maxsize=200),
+            lambda: ValidationCache(maxsize=200),
+            lambda: MaskErrors(should_mask_error=_unforeseen, error_message="An internal error; it is logged."),
+        ],
+    )
+
+
+def export() -> str:
+    """The schema as text, kept equal to graphql/extension.graphql by a test."""
+    return make_schema().as_str() + "\n"
+
+
+def router(
+    deps: Deps, who: Callable[[Request], Awaitable[Caller | RecurringError]], *, graphiql: bool
+) -> GraphQLRouter[Context, None]:
+    """`who` finds out the caller; it answers with the refusal where there is none."""
+
+    async def context(request: Request) -> Context:
+        return Context(deps, await who(request))
+
+    return GraphQLRouter(
+        make_schema(),
+        context_getter=context,
+        graphql_ide="graphiql" if graphiql else None,
+        allow_queries_via_get=False,
+    )

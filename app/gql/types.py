@@ -1,0 +1,301 @@
+"""Output types: what the domain knows, in Saleor's habits of naming."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import strawberry
+
+from app.domain import agreement as agreements
+from app.domain import charge as charges
+from app.domain.account import ApiVersion, Environment
+from app.domain.agreement import AgreementStatus, TransactionType
+from app.domain.batch import BatchResult, ItemResult
+from app.domain.charge import ChargeOrigin, ChargeStatus
+from app.domain.errors import ErrorCode, RecurringError
+from app.domain.money import Money as DomainMoney
+from app.domain.plan import IntervalUnit
+from app.usecases.charges import AgreementCharges
+
+# Registered here and used under their own names: the domain's words are the API's words.
+for _enum, _name in (
+    (ErrorCode, "RecurringErrorCode"),
+    (AgreementStatus, "AgreementStatus"),
+    (ChargeStatus, "ChargeStatus"),
+    (ChargeOrigin, "ChargeOrigin"),
+    (IntervalUnit, "IntervalUnit"),
+    (TransactionType, "InitialChargeType"),
+    (Environment, "VippsEnvironment"),
+    (ApiVersion, "VippsApiVersion"),
+):
+    strawberry.enum(_enum, name=_name)
+
+
+@strawberry.type(description="An amount: minor units (øre, cent), and the same in major units.")
+class Money:
+    minor: int
+    amount: Decimal
+    currency: str
+
+    @classmethod
+    def of(cls, it: DomainMoney) -> "Money":
+        return cls(minor=it.minor, amount=it.to_decimal(), currency=it.currency.value)
+
+
+@strawberry.type(description="How often: every `count` units.")
+class Interval:
+    unit: IntervalUnit
+    count: int
+
+
+@strawberry.type(description="A reduced price until its end. It charges nothing by itself.")
+class Campaign:
+    price: Money
+    start: datetime | None
+    end: datetime
+
+
+@strawberry.type(description="A customer's consent to be charged. `id` is Vipps' agreement id.")
+class Agreement:
+    id: strawberry.ID
+    status: AgreementStatus
+    product_name: str
+    product_description: str
+    price: Money
+    interval: Interval
+    campaign: Campaign | None
+    max_amount: Money | None = strawberry.field(description="What the customer allows at most, for variable prices.")
+    customer_id: strawberry.ID | None = strawberry.field(description="Saleor's id of the customer it belongs to.")
+    initial_order_id: strawberry.ID | None
+    confirmation_url: str | None = strawberry.field(description="Where the customer approves it; open it unchanged.")
+    environment: str
+    created: datetime
+    start: datetime | None
+    stop: datetime | None
+
+    @classmethod
+    def of(cls, it: agreements.Agreement) -> "Agreement":
+        campaign = it.campaign
+        return cls(
+            id=strawberry.ID(it.agreement_id or it.id),
+            status=it.status,
+            product_name=it.product_name,
+            product_description=it.product_description,
+            price=Money.of(it.price),
+            interval=Interval(unit=it.plan.unit, count=it.plan.count),
+            campaign=Campaign(price=Money.of(campaign.price), start=campaign.start, end=campaign.end)
+            if campaign
+            else None,
+            max_amount=Money.of(it.max_amount) if it.max_amount else None,
+            customer_id=strawberry.ID(it.customer) if it.customer else None,
+            initial_order_id=strawberry.ID(it.initial_order) if it.initial_order else None,
+            confirmation_url=it.confirmation_url if it.status is agreements.AgreementStatus.PENDING else None,
+            environment=it.environment,
+            created=it.created_at,
+            start=it.start,
+            stop=it.stop,
+        )
+
+
+@strawberry.type(description="Money taken, or to be taken, on an agreement. `id` is Vipps' charge id.")
+class Charge:
+    id: strawberry.ID
+    agreement_id: strawberry.ID
+    order_id: str = strawberry.field(description="The order id that Vipps knows it by.")
+    status: ChargeStatus
+    origin: ChargeOrigin
+    amount: Money
+    captured: Money
+    refunded: Money
+    description: str
+    due: date
+    retry_days: int
+    transaction_id: str | None
+    failure_reason: str | None
+    failure_description: str | None
+    saleor_order_id: strawberry.ID | None
+    created: datetime
+
+    @classmethod
+    def of(cls, it: charges.Charge) -> "Charge":
+        currency = it.amount.currency
+        return cls(
+            id=strawberry.ID(it.charge_id or it.order_id),
+            agreement_id=strawberry.ID(it.agreement_id),
+            order_id=it.order_id,
+            status=it.status,
+            origin=it.origin,
+            amount=Money.of(it.amount),
+            captured=Money.of(DomainMoney(it.captured, currency)),
+            refunded=Money.of(DomainMoney(it.refunded, currency)),
+            description=it.description,
+            due=it.due,
+            retry_days=it.retry_days,
+            transaction_id=it.transaction_id,
+            failure_reason=it.failure_code,
+            failure_description=it.failure,
+            saleor_order_id=strawberry.ID(it.saleor_order) if it.saleor_order else None,
+            created=it.created_at,
+        )
+
+
+@strawberry.type(name="RecurringError", description="Why a mutation was not done: which field, and what to do.")
+class MutationError:
+    field: str | None
+    code: ErrorCode
+    message: str
+
+    @classmethod
+    def of(cls, error: RecurringError) -> "MutationError":
+        return cls(field=error.field and camel(error.field), code=error.code, message=error.message)
+
+
+@strawberry.type(description="Why one item of a batch was not done.")
+class BatchError:
+    index: int
+    id: strawberry.ID | None
+    field: str | None
+    code: ErrorCode
+    message: str
+
+    @classmethod
+    def of(cls, item: ItemResult[Any], error: RecurringError) -> "BatchError":
+        return cls(
+            index=item.index,
+            id=strawberry.ID(item.id) if item.id else None,
+            field=error.field and camel(error.field),
+            code=error.code,
+            message=error.message,
+        )
+
+
+@strawberry.type(
+    name="ItemResult", description="The answer to one item of a batch: what became of it, or why nothing did."
+)
+class ItemResultType:
+    index: int
+    id: strawberry.ID
+    success: bool
+    agreement: Agreement | None
+    charge: Charge | None
+    charges: list[Charge] | None
+    error: BatchError | None
+
+    @classmethod
+    def of(cls, item: ItemResult[Any]) -> "ItemResultType":
+        value = item.value
+        return cls(
+            index=item.index,
+            id=strawberry.ID(success_id(item)),
+            success=item.error is None,
+            agreement=Agreement.of(value) if isinstance(value, agreements.Agreement) else None,
+            charge=Charge.of(value) if isinstance(value, charges.Charge) else None,
+            charges=_charges_of(value) if isinstance(value, AgreementCharges) else None,
+            error=BatchError.of(item, item.error) if item.error else None,
+        )
+
+
+def _charges_of(found: AgreementCharges) -> list[Charge]:
+    return [Charge.of(found.rows[it.charge_id]) for it in found.seen]
+
+
+def success_id(item: ItemResult[Any]) -> str:
+    """A charge that was made is named by its own id, everything else as the caller named it."""
+    value = item.value
+    return value.charge_id or value.order_id if isinstance(value, charges.Charge) else item.id
+
+
+@strawberry.interface(description="A batch: every item has its answer in `results`, in order.")
+class Batch:
+    successes: list[strawberry.ID]
+    errors: list[BatchError]
+    results: list[ItemResultType]
+
+
+def batch_fields(result: BatchResult[Any]) -> dict[str, Any]:
+    return {
+        "successes": [strawberry.ID(success_id(item)) for item in result.successes],
+        "errors": [BatchError.of(item, item.error) for item in result.errors if item.error],
+        "results": [ItemResultType.of(item) for item in result.items],
+    }
+
+
+def camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+@strawberry.type
+class ChargesByAgreement(Batch):
+    """Results hold each agreement's charges as Vipps shows them now."""
+
+
+@strawberry.type
+class AgreementCancel(Batch): ...
+
+
+@strawberry.type
+class ChargeMake(Batch): ...
+
+
+@strawberry.type
+class ChargeCancel(Batch): ...
+
+
+@strawberry.type
+class ChargeRefund(Batch): ...
+
+
+@strawberry.type
+class ChargeCapture(Batch): ...
+
+
+@strawberry.type
+class AgreementCreate:
+    agreement: Agreement | None
+    confirmation_url: str | None = strawberry.field(
+        description="Send the customer here, unchanged and not in a frame; it lives for ten minutes."
+    )
+    errors: list[MutationError]
+
+
+@strawberry.type
+class AgreementUpdate:
+    agreement: Agreement | None
+    errors: list[MutationError]
+
+
+@strawberry.type(description="Whether the merchant account's credentials work now. The token itself is never shown.")
+class AuthTest:
+    ok: bool
+    expires_at: datetime | None
+    token_preview: str | None
+    environment: Environment | None
+    api_version: ApiVersion | None
+    error: MutationError | None
+
+
+@strawberry.type
+class PageInfo:
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.type
+class AgreementEdge:
+    node: Agreement
+    cursor: str
+
+
+@strawberry.type
+class AgreementConnection:
+    edges: list[AgreementEdge]
+    page_info: PageInfo
+    total_count: int
+
+
+def edges_of(rows: Sequence[agreements.Agreement], cursor: Any) -> list[AgreementEdge]:
+    return [AgreementEdge(node=Agreement.of(row), cursor=cursor(row)) for row in rows]

@@ -1,0 +1,1 @@
+"""HTTP: what Saleor, old clients and machines call; no rules of its own."""

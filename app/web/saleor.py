@@ -1,0 +1,88 @@
+"""What Saleor calls: the manifest, the token handshake, webhooks."""
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from app.domain.errors import InvalidInput, NotFound, RecurringError
+from app.saleor.manifest import event_names, manifest
+from app.saleor.payloads import recipient_of
+from app.saleor.signatures import verify_webhook
+from app.usecases.installations import Webhook, receive, register
+from app.web.answers import http_status
+from app.web.context import WebContext
+
+
+def router(context: WebContext) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/api/manifest")
+    async def serve_manifest(request: Request) -> dict[str, Any]:
+        return manifest(context.app_url, context.app_version, request.headers.get("Saleor-Schema-Version"))
+
+    @routes.post("/api/register")
+    async def handshake(request: Request) -> JSONResponse:
+        """Any answer below 400 means installed to Saleor, so everything that is not that is 400 or more."""
+        try:
+            shop = context.rules.check(_header(request, "Saleor-Api-Url"))
+            await register(context.deps, shop, _auth_token(await request.body()), context.app_identifier)
+        except RecurringError as error:
+            return _refused(error)
+        return JSONResponse({"success": True})
+
+    @routes.post("/api/webhooks/saleor/{event}")
+    async def webhook(event: str, request: Request) -> JSONResponse:
+        body = await request.body()
+        try:
+            await _receive(context, event, request, body)
+        except RecurringError as error:
+            return _refused(error)
+        # Stored is enough: 202 says that it will be done, and Saleor takes any 2xx.
+        return JSONResponse({"success": True}, status_code=202)
+
+    return routes
+
+
+async def _receive(context: WebContext, segment: str, request: Request, body: bytes) -> None:
+    expected = event_names().get(segment)
+    if expected is None:
+        raise NotFound(f"no webhook {segment:.60}")
+    if _header(request, "Saleor-Event").lower() != expected:
+        raise InvalidInput(f"Saleor-Event is not {expected}", field="Saleor-Event")
+    signature = _header(request, "Saleor-Signature")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("the body is not UTF-8") from None
+    await receive(
+        context.deps,
+        context.keys,
+        Webhook(_header(request, "Saleor-Api-Url"), expected, text),
+        lambda jwks: verify_webhook(jwks, signature, body),
+        lambda: recipient_of(text),
+    )
+
+
+def _header(request: Request, name: str) -> str:
+    value = request.headers.get(name) or request.headers.get(f"X-{name}")
+    if not value:
+        raise InvalidInput(f"the header {name} is missing", field=name)
+    return value
+
+
+def _auth_token(body: bytes) -> str:
+    try:
+        token = json.loads(body)["auth_token"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        token = None
+    if not isinstance(token, str) or not token:
+        raise InvalidInput("the body holds no auth_token", field="auth_token")
+    return token
+
+
+def _refused(error: RecurringError) -> JSONResponse:
+    """Staff read `error.message`; after a 4xx Saleor never repeats, after a 5xx it does (facts: SALEOR 2, 3.4)."""
+    answer = {"success": False, "error": {"code": error.code, "message": error.message}}
+    return JSONResponse(answer, status_code=http_status(error))
