@@ -141,7 +141,10 @@ def account_set(
     client_secret_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
     subscription_key_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
 ) -> None:
-    """Set a channel's merchant account. Secrets come from VIPPS_CLIENT_SECRET and VIPPS_SUBSCRIPTION_KEY or a prompt."""
+    """Set a channel's merchant account.
+
+    Secrets come from VIPPS_CLIENT_SECRET and VIPPS_SUBSCRIPTION_KEY, from files, or from a prompt.
+    """
     from app.usecases.accounts import set_account
 
     account = Account(

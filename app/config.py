@@ -30,7 +30,6 @@ class Settings(BaseSettings):
     vipps_concurrency: int = Field(default=50, ge=1, le=200)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
-    graphiql: bool = False
 
     @field_validator("secret_key", "allowed_saleor_urls", mode="before")
     @classmethod

@@ -180,8 +180,7 @@ def create_app(
     )
     app.include_router(saleor.router(context.web))
     app.include_router(drupal.router(context.web))
-    graphiql = context.settings.graphiql
-    app.include_router(graphql_schema.router(context.deps, _who(context.web), graphiql=graphiql), prefix="/graphql")
+    app.include_router(graphql_schema.router(context.deps, _who(context.web)), prefix="/graphql")
     ready = {"database": context.store.migrated} | dict(checks or {})
     app.include_router(health.router(context.metrics.registry, ready))
     app.add_middleware(MaxBody)

@@ -186,7 +186,9 @@ def check_amount(amount: Money, field_name: str) -> None:
             field=field_name,
         )
     if amount.minor > AMOUNT_MAX:
-        raise InvalidInput(f"{field_name} is more than the {AMOUNT_MAX} minor units that Vipps can count", field=field_name)
+        raise InvalidInput(
+            f"{field_name} is more than {AMOUNT_MAX} minor units, more than Vipps counts", field=field_name
+        )
 
 
 def check_url(url: str, field_name: str, *, app_schemes: bool) -> None:

@@ -66,9 +66,7 @@ def export() -> str:
     return make_schema().as_str() + "\n"
 
 
-def router(
-    deps: Deps, who: Callable[[Request], Awaitable[Caller | RecurringError]], *, graphiql: bool
-) -> GraphQLRouter[Context, None]:
+def router(deps: Deps, who: Callable[[Request], Awaitable[Caller | RecurringError]]) -> GraphQLRouter[Context, None]:
     """`who` finds out the caller; it answers with the refusal where there is none."""
 
     async def context(request: Request) -> Context:
@@ -77,6 +75,6 @@ def router(
     return GraphQLRouter(
         make_schema(),
         context_getter=context,
-        graphql_ide="graphiql" if graphiql else None,
+        graphql_ide=None,  # its page loads scripts from elsewhere
         allow_queries_via_get=False,
     )
