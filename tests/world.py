@@ -39,10 +39,10 @@ class Told(Metrics):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bugs: list[BaseException] = []
+        self.unforeseen: list[BaseException] = []
 
     def bug(self, error: BaseException) -> None:
-        self.bugs.append(error)
+        self.unforeseen.append(error)
         super().bug(error)
 
 
@@ -65,7 +65,7 @@ class World:
     saleor: SaleorSimulator
     jobs: InlineJobs
     time: Time
-    bugs: list[BaseException]
+    unforeseen: list[BaseException]
     shops: dict[str, SaleorSimulator] = field(default_factory=dict)
 
     def advance(self, delta: timedelta) -> None:
@@ -218,4 +218,4 @@ def make_world(database_url: str, shop_urls: Sequence[str] = (SHOP,), version: s
     app = create_app(context)
     holder.append(app)
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=APP_URL)
-    return World(context, app, http, vipps, shops[shop_urls[0]], jobs, time, told.bugs, shops)
+    return World(context, app, http, vipps, shops[shop_urls[0]], jobs, time, told.unforeseen, shops)

@@ -1,0 +1,100 @@
+"""Which orders may be charged, and what staff read where one may not."""
+
+from typing import Any
+
+import pytest
+
+from app.domain.agreement import AgreementStatus
+from app.domain.money import Currency, Money
+from app.domain.order import AGREEMENT_KEY, NOT_CHARGED, Order, OrderReport, refusal
+from tests.builders import an_agreement, an_order, nok
+
+
+def test_an_unpaid_order_of_the_same_customer_may_be_charged() -> None:
+    assert refusal(an_order(), an_agreement()) is None
+
+
+@pytest.mark.parametrize(
+    ("order", "agreement", "reason"),
+    [
+        ({"status": "CANCELED"}, {}, "the order is CANCELED"),
+        ({"status": "EXPIRED"}, {}, "the order is EXPIRED"),
+        ({"status": "RETURNED"}, {}, "the order is RETURNED"),
+        ({"customer": None}, {}, "does not belong to the customer"),
+        ({"customer": "VXNlcjoy"}, {}, "does not belong to the customer"),
+        ({}, {"customer": None}, "does not belong to the customer"),
+        ({"customer": None}, {"customer": None}, "does not belong to the customer"),
+        ({"customer": ""}, {"customer": None}, "does not belong to the customer"),
+        ({"charge_status": "FULL"}, {}, "paid, in part or in full"),
+        ({"charge_status": "PARTIAL"}, {}, "paid, in part or in full"),
+        ({"charge_status": "OVERCHARGED"}, {}, "paid, in part or in full"),
+        ({"authorize_status": "FULL"}, {}, "paid, in part or in full"),
+        ({"authorize_status": "PARTIAL"}, {}, "paid, in part or in full"),
+        ({"payment_pending": True}, {}, "another payment"),
+        ({"total": None, "total_text": "250.005 NOK"}, {}, "the total 250.005 NOK is not an amount"),
+        ({"total": nok(0)}, {}, "nothing to pay"),
+        ({"total": nok(-100)}, {}, "nothing to pay"),
+        ({"total": Money(25_000, Currency.EUR)}, {}, "in EUR and the agreement in NOK"),
+        *(
+            ({}, {"status": status}, f"is {status}; only an ACTIVE one")
+            for status in AgreementStatus
+            if status is not AgreementStatus.ACTIVE
+        ),
+    ],
+)
+def test_each_reason_not_to_charge_is_told(order: dict[str, Any], agreement: dict[str, Any], reason: str) -> None:
+    told = refusal(an_order(**order), an_agreement(**agreement))
+    assert told is not None
+    assert reason in told
+
+
+def test_an_agreement_that_this_shop_does_not_have_is_told() -> None:
+    assert refusal(an_order(), None) == "this shop has no agreement agr_1"
+
+
+@pytest.mark.parametrize("metadata", [{}, {AGREEMENT_KEY: ""}, {AGREEMENT_KEY: "  "}])
+def test_an_order_without_an_agreement_is_told(metadata: dict[str, str]) -> None:
+    assert refusal(an_order(metadata=metadata), None) == "the order names no agreement"
+
+
+def test_a_long_text_from_a_storefront_is_cut_in_the_reason() -> None:
+    told = refusal(an_order(metadata={AGREEMENT_KEY: "x" * 5_000}), None)
+    assert told is not None
+    assert len(told) < 120
+
+
+def test_somebody_elses_agreement_is_refused_before_its_status_is_told() -> None:
+    told = refusal(an_order(customer="VXNlcjoy"), an_agreement(status=AgreementStatus.STOPPED))
+    assert told is not None
+    assert "STOPPED" not in told
+
+
+def test_spaces_around_the_agreement_id_do_not_matter() -> None:
+    assert an_order(metadata={AGREEMENT_KEY: " agr_1 "}).agreement_id == "agr_1"
+
+
+@pytest.mark.parametrize(
+    ("status", "dead", "waits"),
+    [
+        ("DRAFT", False, True),
+        ("UNCONFIRMED", False, True),
+        ("UNFULFILLED", False, False),
+        ("PARTIALLY_FULFILLED", False, False),
+        ("FULFILLED", False, False),
+        ("CANCELED", True, False),
+        ("EXPIRED", True, False),
+        ("RETURNED", True, False),
+    ],
+)
+def test_an_order_waits_lives_or_is_dead(status: str, *, dead: bool, waits: bool) -> None:
+    order: Order = an_order(status=status)
+    assert (order.dead, order.waits) == (dead, waits)
+
+
+def test_a_report_stands_once_the_order_shows_all_of_it() -> None:
+    report = OrderReport("T3JkZXI6MQ==", NOT_CHARGED, "Not charged", reason="the order is paid")
+    shown = {"vipps-recurring.status": NOT_CHARGED, "vipps-recurring.reason": "the order is paid"}
+    assert report.stands_on(an_order(private_metadata=shown))
+    assert not report.stands_on(an_order(private_metadata={}))
+    assert not report.stands_on(an_order(private_metadata=shown | {"vipps-recurring.charge": "chr-1"}))
+    assert not report.stands_on(an_order(metadata=shown))
