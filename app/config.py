@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     vipps_test_url: str = "https://apitest.vipps.no"
     vipps_live_url: str = "https://api.vipps.no"
     max_sync_batch: int = Field(default=500, ge=1, le=5000)
-    vipps_concurrency: int = Field(default=50, ge=1, le=200)
+    vipps_concurrency: int = Field(default=32, ge=1, le=200)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

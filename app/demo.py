@@ -52,7 +52,8 @@ class Place:
         return f"{self.saleor}/graphql/"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that nobody listens on now."""
     with socket.socket() as it:
         it.bind(("127.0.0.1", 0))
         port: int = it.getsockname()[1]
@@ -97,7 +98,7 @@ def _await(url: str, log: Path) -> None:
 def processes() -> Iterator[Place]:
     """Start all three on free ports, with a fresh SQLite file and a secret key of their own; end them at the end."""
     with tempfile.TemporaryDirectory(prefix="vipps-recurring-demo-") as folder, ExitStack() as running:
-        ports = {name: _free_port() for name in ("app", "vipps", "saleor")}
+        ports = {name: free_port() for name in ("app", "vipps", "saleor")}
         urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         settings = {
             "APP_URL": urls["app"],

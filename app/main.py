@@ -63,18 +63,18 @@ def http_clients(settings: Settings) -> HttpClients:
     timeout = httpx.Timeout(20.0, connect=5.0, pool=30.0)
     guarded = settings.private_networks == "deny"
 
-    def session(resolver: GuardedResolver | None = None) -> Callable[[], aiohttp.ClientSession]:
-        # Made on first use, inside the event loop. No cookie of one call may ride on another.
+    def session(*, guard: bool = False) -> Callable[[], aiohttp.ClientSession]:
+        # Made on first use, because it wants the running event loop. No cookie of one call may ride on another.
         return lambda: aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=settings.vipps_concurrency * 2, resolver=resolver),
+            connector=aiohttp.TCPConnector(
+                limit=settings.vipps_concurrency * 2, resolver=GuardedResolver() if guard else None
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     return HttpClients(
         vipps=httpx.AsyncClient(transport=AiohttpTransport(client=session()), timeout=timeout),
-        saleor=httpx.AsyncClient(
-            transport=AiohttpTransport(client=session(GuardedResolver() if guarded else None)), timeout=timeout
-        ),
+        saleor=httpx.AsyncClient(transport=AiohttpTransport(client=session(guard=guarded)), timeout=timeout),
     )
 
 

@@ -12,6 +12,7 @@ from app.usecases.ports import Deps
 T = TypeVar("T")
 V = TypeVar("V")
 _GROUP = 100  # results written in one transaction
+_LINGER = 0.01  # seconds in which a group gathers: answers come in waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ async def pour(
         left = len(items)
         while left:
             found = [await results.get()]
+            if left > 1:
+                await asyncio.sleep(_LINGER)
             while not results.empty() and len(found) < _GROUP:
                 found.append(results.get_nowait())
             left -= len(found)

@@ -31,7 +31,14 @@ from app.domain.money import Money
 from app.domain.operation import key_for
 from app.domain.records import AuditEntry
 from app.usecases.batches import Malformed, Sheet, each, pour
-from app.usecases.known import account_of, check_id, find_agreement, find_agreements, observe_charges
+from app.usecases.known import (
+    account_of,
+    chargeable_agreements,
+    check_id,
+    find_agreement,
+    find_agreements,
+    observe_charges,
+)
 from app.usecases.ports import Deps
 from app.usecases.sending import Sent, resume_charge, send_charge, store_sent
 
@@ -91,7 +98,7 @@ async def make_charges(deps: Deps, caller: Caller, items: Sequence[ChargeMake | 
     check_size(items, deps.limits.max_sync_batch)
     sheet = Sheet(len(items))
     wanted = _readable(deps, caller, items, sheet)
-    agreements = await find_agreements(deps, caller, [make.agreement_id for make in wanted.values()])
+    agreements = await chargeable_agreements(deps, caller, [make.agreement_id for make in wanted.values()])
     accounts = await _accounts(deps, caller.shop)
     drafts = await _decide(deps, caller, wanted, agreements, sheet, accounts=accounts)
     async with deps.store.begin() as unit:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.domain.account import Account, Caller
-from app.domain.agreement import Agreement
+from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import Charge, ChargeOrigin, SeenCharge
 from app.domain.errors import InvalidInput, Misconfigured, NotFound, RecurringError, Rejected
 from app.domain.money import Money
@@ -21,6 +21,7 @@ from app.domain.records import AuditEntry
 from app.usecases.batches import each
 from app.usecases.ports import Deps
 
+_UNDECIDED = frozenset({AgreementStatus.PENDING, AgreementStatus.UNKNOWN})
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -75,6 +76,24 @@ async def find_agreements(deps: Deps, caller: Caller, ids: Sequence[str]) -> dic
         found |= {agreement_id: NotFound(f"no agreement {agreement_id}", field="id") for agreement_id in missing}
     elif missing:
         found |= await _learn(deps, caller, missing)
+    return found
+
+
+async def chargeable_agreements(
+    deps: Deps, caller: Caller, ids: Sequence[str]
+) -> dict[str, Agreement | RecurringError]:
+    """As find_agreements, but a draft is looked at again: the customer may have approved it a moment ago."""
+    found = await find_agreements(deps, caller, ids)
+    drafts = [name for name, row in found.items() if isinstance(row, Agreement) and row.status in _UNDECIDED]
+
+    async def look(agreement_id: str) -> Agreement:
+        row = found[agreement_id]
+        if isinstance(row, RecurringError):
+            raise row
+        return (await refresh_agreement(deps, caller.actor, row))[0]
+
+    for item in (await each(deps, drafts, str, look)).items:
+        found[item.id] = item.error or item.answer
     return found
 
 

@@ -189,7 +189,7 @@ class Limits:
     """`lease_seconds` outlives the slowest call; `concurrency` is how many calls one batch keeps in flight."""
 
     max_sync_batch: int = 500
-    concurrency: int = 50
+    concurrency: int = 32
     lease_seconds: int = 90
     inbox_attempts: int = 12
 

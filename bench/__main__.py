@@ -1,0 +1,8 @@
+"""Run all benchmarks: `make bench`."""
+
+from bench.batch import batch
+from bench.serving import serving
+
+if __name__ == "__main__":
+    serving()
+    batch()
