@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test check fmt bench lock clean
+.PHONY: help run test lint check fmt bench lock clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
 
@@ -24,12 +24,13 @@ run: $(VENV)/.run  ## the whole story on this machine: two simulators, the app, 
 test: $(VENV)/.dev  ## the test suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/.dev  ## format, lint, types, import contracts, tests
+lint: $(VENV)/.dev  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/lint-imports --no-logo
+
+check: lint test  ## everything that has to hold before a commit
 
 fmt: $(VENV)/.dev  ## format and fix what the linter can fix
 	$(BIN)/ruff format .

@@ -3,17 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.storage.repositories import SqlUnit
 from app.storage.secrets import SecretBox
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK_TIMEOUT = "5s"
@@ -44,6 +43,8 @@ class SqlStore:
             return await unit.reseal_secrets()
 
     async def migrate(self) -> None:
+        if await self.migrated():
+            return
         async with self.engine.begin() as connection:
             if not self.sqlite:
                 await connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
@@ -52,30 +53,34 @@ class SqlStore:
     async def migrated(self) -> bool:
         """True where the database has every migration this code knows."""
         async with self.engine.connect() as connection:
-            return await connection.run_sync(_current) == _head()
+            if not await connection.run_sync(lambda it: inspect(it).has_table("alembic_version")):
+                return False
+            return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar() == head()
 
     async def close(self) -> None:
         await self.engine.dispose()
 
 
-def _config() -> Config:
+def head() -> str:
+    """The newest migration: each one's revision is the number that its file name begins with."""
+    return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     return config
 
 
 def _upgrade(connection: Connection) -> None:
+    # Alembic is ten megabytes that a process with nothing to migrate does without.
+    from alembic import command
+
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _head() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def _sqlite_engine(url: str) -> AsyncEngine:
