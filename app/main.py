@@ -33,6 +33,7 @@ from app.saleor.payloads import object_of
 from app.storage.database import SqlStore
 from app.storage.secrets import SecretBox
 from app.usecases.keys import KeyRing
+from app.usecases.locks import Turns
 from app.usecases.ports import Clock, Deps, Jobs, Limits, Shop, Store
 from app.usecases.sweep import sweep
 from app.vipps.http import Credentials, SystemNames, VippsHttp
@@ -148,6 +149,7 @@ def build(
         clock=clock,
         limits=Limits(max_sync_batch=settings.max_sync_batch, concurrency=settings.vipps_concurrency),
         jitter=random.random,
+        turns=Turns(),
         bug=metrics.bug,
     )
     web = WebContext(
@@ -180,7 +182,7 @@ def create_app(
     )
     app.include_router(saleor.router(context.web))
     app.include_router(drupal.router(context.web))
-    app.include_router(graphql_schema.router(context.deps, _who(context.web)), prefix="/graphql")
+    app.include_router(graphql_schema.router(context.deps, _who(context.web)))
     ready = {"database": context.store.migrated} | dict(checks or {})
     app.include_router(health.router(context.metrics.registry, ready))
     app.add_middleware(MaxBody)

@@ -74,6 +74,7 @@ def router(deps: Deps, who: Callable[[Request], Awaitable[Caller | RecurringErro
 
     return GraphQLRouter(
         make_schema(),
+        path="/graphql",
         context_getter=context,
         graphql_ide=None,  # its page loads scripts from elsewhere
         allow_queries_via_get=False,

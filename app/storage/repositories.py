@@ -64,7 +64,7 @@ class _Repository:
     ) -> Sequence[mapping.Row]:
         query = select(self._t).where(*where)
         if lock:
-            query = query.with_for_update()
+            query = query.order_by(self._c.id).with_for_update()
         if order is not None:
             query = query.order_by(order)
         return (await self._db.execute(query.limit(limit))).mappings().all()
@@ -83,6 +83,8 @@ class _Repository:
         """Update rows by shop and id, and where they are still as they must be; every column but those two."""
         if not rows:
             return
+        # Everybody locks rows in the same order, so that no two wait for each other.
+        rows = sorted(rows, key=lambda row: str(row["id"]))
         columns: dict[str, Any] = {name: bindparam(f"v_{name}") for name in rows[0] if name not in {"id", "shop"}}
         statement = update(self._t).where(self._c.id == bindparam("v_id"), self._c.shop == bindparam("v_shop"), *where)
         await self._db.execute(statement.values(columns), [{f"v_{k}": v for k, v in row.items()} for row in rows])
@@ -164,6 +166,10 @@ class AgreementRepository(_Repository):
             where = (self._c.environment == environment, self._c.agreement_id.in_(ids), self._c.shop != shop)
             theirs |= set((await self._db.execute(select(self._c.agreement_id).where(*where))).scalars())
         return frozenset(theirs)
+
+    async def of_account(self, shop: str, account_id: str) -> int:
+        where = (self._c.shop == shop, self._c.account_id == account_id)
+        return int((await self._db.execute(select(func.count()).select_from(self._t).where(*where))).scalar_one())
 
     async def add(self, agreement: Agreement) -> bool:
         return await self._add(mapping.agreement_row(agreement))
@@ -254,7 +260,9 @@ class ChargeRepository(_Repository):
             return frozenset()
         statement = _insert(self._db, self._t).on_conflict_do_nothing().returning(self._c.id)
         # Rows as parameters, not as VALUES: the statement is compiled once and sent in large pieces.
-        added = await self._db.execute(statement, [mapping.charge_row(charge) for charge in charges])
+        # Sorted, so that two batches with the same slots do not wait for each other crosswise.
+        ordered = sorted(charges, key=lambda charge: charge.slot or charge.id)
+        added = await self._db.execute(statement, [mapping.charge_row(charge) for charge in ordered])
         return frozenset(added.scalars())
 
     async def save_all(self, charges: Sequence[Charge]) -> None:
@@ -267,9 +275,19 @@ class ChargeRepository(_Repository):
         where = (self._c.shop == shop, self._c.id == charge_row_id)
         await self._db.execute(update(self._t).where(*where).values(next_attempt_at=at))
 
+    async def claim_report(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
+        where = (self._c.shop == shop, self._c.id == charge_row_id, self._c.status != ChargeStatus.NEW.value)
+        claim = update(self._t).where(*where, self._unshown(), self._free(now)).values(lease_until=until)
+        row = (await self._db.execute(claim.returning(self._t))).mappings().first()
+        return mapping.charge(row) if row else None
+
+    def _unshown(self) -> Any:
+        return or_(self._c.reported.is_(None), self._c.reported != self._c.status)
+
     async def mark_reported(self, shop: str, charge_row_id: str, status: ChargeStatus) -> None:
         where = (self._c.shop == shop, self._c.id == charge_row_id)
-        await self._db.execute(update(self._t).where(*where).values(reported=status.value))
+        shown = {"reported": status.value, "lease_until": None}
+        await self._db.execute(update(self._t).where(*where).values(shown))
 
     async def claim(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
         row = await self._lease(shop, charge_row_id, now, until, ChargeStatus.NEW.value)
@@ -286,9 +304,8 @@ class ChargeRepository(_Repository):
         return [mapping.charge(row) for row in rows]
 
     async def unreported(self, now: datetime, limit: int) -> Sequence[Charge]:
-        shown = or_(self._c.reported.is_(None), self._c.reported != self._c.status)
-        where = (self._c.saleor_order.is_not(None), self._c.status != ChargeStatus.NEW.value, shown, self._free(now))
-        rows = await self._all(*where, order=self._c.created_at, limit=limit)
+        where = (self._c.saleor_order.is_not(None), self._c.status != ChargeStatus.NEW.value)
+        rows = await self._all(*where, self._unshown(), self._free(now), order=self._c.created_at, limit=limit)
         return [mapping.charge(row) for row in rows]
 
 

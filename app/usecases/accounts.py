@@ -32,11 +32,12 @@ async def set_account(deps: Deps, account: Account) -> Account:
             )
         mine = {it.channel: it for it in await unit.accounts.of_shop(account.shop)}
         before = mine.get(account.channel)
-        if before is not None and before.environment is not account.environment:
+        moved = before is not None and (before.environment, before.msn) != (account.environment, account.msn)
+        if before is not None and moved and await unit.agreements.of_account(account.shop, before.id):
             raise InvalidInput(
-                f"channel {account.channel} has a {before.environment} account whose agreements cannot move to "
-                f"{account.environment}; use another channel",
-                field="environment",
+                f"channel {account.channel} has agreements with the {before.environment} account {before.msn}, and an "
+                "agreement cannot move to another merchant serial number; set the new account for another channel",
+                field="msn",
             )
         account = replace(account, id=before.id if before else account.id)
         await unit.accounts.put(account)

@@ -84,11 +84,12 @@ class ChargeMake:
         if self.order_id is not None:
             return ORDER_ID_SLOT + self.order_id
         if self.idempotency_key is not None:
-            return KEY_SLOT + _digest(caller.id, self.idempotency_key)
-        return LIKE_SLOT + _digest(self.agreement_id, str(self.price), str(self.description), str(due))
+            return KEY_SLOT + digest(caller.actor, self.idempotency_key)
+        return LIKE_SLOT + digest(self.agreement_id, str(self.price), str(self.description), str(due))
 
 
-def _digest(*parts: str) -> str:
+def digest(*parts: str) -> str:
+    """One name for several parts, of a length that fits a column."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -11,7 +11,7 @@ from app.domain.errors import Duplicate, InvalidInput, RecurringError
 from app.domain.money import Money
 from app.domain.operation import OperationKind
 from app.usecases.batches import Malformed, Sheet, each
-from app.usecases.charges import refresh_charge
+from app.usecases.charges import digest, refresh_charge
 from app.usecases.known import check_id, find_agreements
 from app.usecases.operations import asked_before, new_operation, perform
 from app.usecases.ports import Deps
@@ -92,7 +92,7 @@ async def _one(deps: Deps, caller: Caller, agreement: Agreement | RecurringError
     if isinstance(agreement, RecurringError):
         raise agreement
     charge = await refresh_charge(deps, caller.actor, agreement, it.charge_id)
-    slot = KEY_SLOT + f"{caller.kind}/{caller.id}/{it.idempotency_key}"[:120] if it.idempotency_key else None
+    slot = KEY_SLOT + digest(caller.actor, it.idempotency_key) if it.idempotency_key else None
     asked = new_operation(deps, caller, agreement, it.kind, _asked(charge, it), charge_id=it.charge_id, slot=slot)
     if slot is None or await asked_before(deps, asked) is None:
         await perform(deps, replace(asked, request=_decided(charge, it)))

@@ -1,6 +1,8 @@
 """Subscription orders: an order that names an agreement is charged on it, once, for its own total."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from app.domain.account import Account, Installation, system
 from app.domain.agreement import Agreement, AgreementStatus
@@ -24,6 +26,11 @@ async def charge_order(deps: Deps, installation: Installation, order_id: str) ->
 
     Returns in one line what was done, for the inbox. Raises Unavailable and the like where it must be tried again.
     """
+    async with deps.turns.of(f"{installation.shop} {order_id}"):
+        return await _charge_order(deps, installation, order_id)
+
+
+async def _charge_order(deps: Deps, installation: Installation, order_id: str) -> str:
     order = await deps.shop.order(installation, order_id)
     if order is None:
         return "the order does not exist any more"
@@ -137,28 +144,28 @@ async def _take_back(deps: Deps, shop: str, charge: Charge) -> Charge:
 
 async def report_charge(deps: Deps, installation: Installation, charge: Charge, order: Order | None = None) -> None:
     """Show the charge's status on its order, once per status: private metadata for machines, a note for people."""
-    saleor_order = charge.saleor_order
-    if saleor_order is None or charge.reported == charge.status.value:
-        return
     if charge.status is ChargeStatus.PENDING and charge.charge_id:
-        charge = await _fresh(deps, charge)
-    order = order or await deps.shop.order(installation, saleor_order)
-    if order is not None:
-        await _tell(deps, installation, order, _report(charge))
+        await _fresh(deps, charge)
+    now = deps.clock()
     async with deps.store.begin() as unit:
-        await unit.charges.mark_reported(charge.shop, charge.id, charge.status)
+        until = now + timedelta(seconds=deps.limits.lease_seconds)
+        claimed = await unit.charges.claim_report(charge.shop, charge.id, now, until)
+    if claimed is None or claimed.saleor_order is None:
+        return
+    order = order or await deps.shop.order(installation, claimed.saleor_order)
+    if order is not None:
+        await _tell(deps, installation, order, _report(claimed))
+    async with deps.store.begin() as unit:
+        await unit.charges.mark_reported(claimed.shop, claimed.id, claimed.status)
 
 
-async def _fresh(deps: Deps, charge: Charge) -> Charge:
+async def _fresh(deps: Deps, charge: Charge) -> None:
     """Right after it is made a charge is PENDING; what staff want to read is what Vipps made of it."""
     async with deps.store.begin() as unit:
         agreement = await unit.agreements.get(charge.shop, charge.agreement_id)
-    if agreement is None:
-        return charge
-    try:
-        return await refresh_charge(deps, system(charge.shop).actor, agreement, charge.charge_id or "")
-    except (ProviderError, NotFound):
-        return charge
+    if agreement is not None:
+        with suppress(ProviderError, NotFound):
+            await refresh_charge(deps, system(charge.shop).actor, agreement, charge.charge_id or "")
 
 
 async def _tell(deps: Deps, installation: Installation, order: Order, report: OrderReport) -> None:

@@ -13,6 +13,7 @@ from app.domain.operation import Operation
 from app.domain.order import Order, OrderReport
 from app.domain.provider import RecurringProvider
 from app.domain.records import AgreementFilter, AppIdentity, AuditEntry, InboxEntry, Page
+from app.usecases.locks import Turns
 
 Clock = Callable[[], datetime]
 
@@ -40,6 +41,10 @@ class Agreements(Protocol):
     async def many(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Agreement]: ...
     async def belongs_elsewhere(self, shop: str, environment: str, agreement_ids: Sequence[str]) -> frozenset[str]:
         """Those of the ids that another shop's rows hold in that environment."""
+        ...
+
+    async def of_account(self, shop: str, account_id: str) -> int:
+        """How many agreements an account has."""
         ...
 
     async def add(self, agreement: Agreement) -> bool:
@@ -74,6 +79,10 @@ class Charges(Protocol):
         ...
 
     async def look_again(self, shop: str, charge_row_id: str, at: datetime | None) -> None: ...
+    async def claim_report(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
+        """Lease a charge whose order does not show its status yet; None where it does or somebody else writes it."""
+        ...
+
     async def mark_reported(self, shop: str, charge_row_id: str, status: ChargeStatus) -> None:
         """Write down which status the charge's order shows."""
         ...
@@ -190,8 +199,8 @@ class Limits:
 
     max_sync_batch: int = 500
     concurrency: int = 32
-    lease_seconds: int = 90
-    inbox_attempts: int = 12
+    lease_seconds: int = 120
+    inbox_attempts: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,5 +214,6 @@ class Deps:
     clock: Clock
     limits: Limits
     jitter: Callable[[], float]
+    turns: Turns
     bug: Callable[[BaseException], None]
     """Tell of an exception that no rule foresaw; the item it struck is answered and the rest goes on."""

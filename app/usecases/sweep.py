@@ -15,7 +15,7 @@ from app.usecases.agreements import settle_draft
 from app.usecases.charges import refresh_charge
 from app.usecases.installations import apply_inbox, installed
 from app.usecases.operations import resume_operation
-from app.usecases.orders import report_charge
+from app.usecases.orders import charge_order, report_charge
 from app.usecases.ports import Deps
 from app.usecases.sending import resume_charge
 
@@ -83,8 +83,12 @@ async def _follow(deps: Deps, charge: Charge, now: datetime) -> None:
         agreement = await unit.agreements.get(charge.shop, charge.agreement_id)
         # The next look is set before this one, so that a charge that cannot be read does not hold up the rest.
         await unit.charges.look_again(charge.shop, charge.id, charge.next_look(now))
-    if agreement is not None and charge.charge_id is not None:
-        await refresh_charge(deps, ACTOR, agreement, charge.charge_id)
+    if agreement is None or charge.charge_id is None:
+        return
+    seen = await refresh_charge(deps, ACTOR, agreement, charge.charge_id)
+    if charge.saleor_order is not None and not seen.status.final:
+        # The order may have been cancelled while we were away: Saleor tells it for five minutes only.
+        await charge_order(deps, await installed(deps, charge.shop), charge.saleor_order)
 
 
 async def _report(deps: Deps, charge: Charge) -> None:
