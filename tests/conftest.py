@@ -147,7 +147,7 @@ async def _empty(url: str) -> None:
     """Deleting is much faster than truncating tables that hold a few rows."""
     connection = await asyncpg.connect(url.replace("+asyncpg", ""))
     try:
-        commands = ["SET lock_timeout = '10s'", *(f'DELETE FROM "{name}"' for name in SQLModel.metadata.tables)]
+        commands = ["SET lock_timeout = '10s'", *(str(table.delete()) for table in SQLModel.metadata.tables.values())]
         await connection.execute("; ".join(commands))
     finally:
         await connection.close()

@@ -1,6 +1,7 @@
 """An agreement: a customer's consent to be charged, its states and what may be asked of it."""
 
 import re
+import unicodedata
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -170,6 +171,8 @@ class AgreementChanges:
 
 
 def check_text(text: str, field_name: str, longest: int, *, required: bool = True) -> None:
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
+        raise InvalidInput(f"{field_name} holds control characters; send plain text", field=field_name)
     if required and not text.strip():
         raise InvalidInput(f"{field_name} must not be empty", field=field_name)
     if len(text) > longest:
@@ -201,5 +204,5 @@ def check_url(url: str, field_name: str, *, app_schemes: bool) -> None:
         parts = urlsplit("")
     web = parts.scheme in {"http", "https"} and bool(parts.hostname)
     own_app = app_schemes and parts.scheme not in {"", "http", "https", "javascript", "data", "file"}
-    if not (web or own_app) or any(c.isspace() for c in url):
+    if not (web or own_app) or not url.isprintable() or " " in url:
         raise InvalidInput(f"{field_name} must be an absolute URL that starts with https://", field=field_name)

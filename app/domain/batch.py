@@ -9,7 +9,7 @@ from app.domain.errors import BatchTooLarge, RecurringError
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ItemResult(Generic[T]):
     """The answer to one item: `id` names it as the caller did or as Vipps does; a value or an error, never both."""
 
@@ -26,7 +26,7 @@ class ItemResult(Generic[T]):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BatchResult(Generic[T]):
     items: tuple[ItemResult[T], ...]
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from app.domain.agreement import Agreement, check_amount, check_text
 from app.domain.errors import IllegalState, InvalidInput, LimitExceeded
 from app.domain.money import Money
+from app.domain.plan import add_months
 
 DESCRIPTION_MAX = 45
 REFUND_DESCRIPTION_MAX = 45  # the strictest of the versions: VIPPS 4 and the file of 2022; v3 takes 100
@@ -245,7 +246,7 @@ def check_retry_days(days: int) -> int:
 def check_due(due: date, today: date) -> date:
     """Raise unless `due` is late enough for Vipps to announce it and at most two years ahead (facts: VIPPS 6.1)."""
     earliest = today + timedelta(days=MIN_LEAD_DAYS)
-    latest = date(today.year + MAX_YEARS_AHEAD, today.month, min(today.day, 28))
+    latest = add_months(today, 12 * MAX_YEARS_AHEAD)
     if due < earliest:
         raise InvalidInput(f"due is {due}; the earliest date Vipps takes today is {earliest}", field="due")
     if due > latest:

@@ -35,7 +35,29 @@ def currency_of(code: str) -> Currency:
         ) from None
 
 
-@dataclass(frozen=True, slots=True, order=False)
+def _exact_minor(amount: Decimal | int | str, exponent: int) -> int | None:
+    """Whole minor units by looking at the digits: decimal arithmetic would round what is longer than its precision."""
+    try:
+        value = Decimal(amount)
+    except InvalidOperation:
+        return None
+    if not value.is_finite():
+        return None
+    sign, digits, power = value.as_tuple()
+    shift = int(power) + exponent
+    if len(digits) + max(shift, 0) > _MOST_DIGITS:
+        return None
+    whole = int("".join(map(str, digits)))
+    if shift < 0 and whole % 10**-shift:
+        return None
+    minor: int = whole * 10**shift if shift >= 0 else whole // 10**-shift
+    return -minor if sign else minor
+
+
+_MOST_DIGITS = 60  # far more than any amount has, far less than a computer chokes on
+
+
+@dataclass(frozen=True, slots=True)
 class Money:
     """`minor` counts øre or cent."""
 
@@ -54,20 +76,14 @@ class Money:
         """
         if isinstance(amount, bool | float):
             raise InvalidInput("an amount must be a decimal number or text, not a float", field="amount")
-        try:
-            value = Decimal(amount)
-            minor = value.scaleb(currency.exponent)
-            exact = value.is_finite() and minor == minor.to_integral_value()
-        except InvalidOperation:
-            exact = False
-        if not exact:
-            raise InvalidInput(
-                f"{amount!s:.40} cannot be written in whole minor units of {currency}", field="amount"
-            ) from None
-        return cls(int(minor), currency)
+        minor = _exact_minor(amount, currency.exponent)
+        if minor is None:
+            raise InvalidInput(f"{amount!s:.40} cannot be written in whole minor units of {currency}", field="amount")
+        return cls(minor, currency)
 
     def to_decimal(self) -> Decimal:
-        return Decimal(self.minor).scaleb(-self.currency.exponent)
+        sign, digits, _ = Decimal(self.minor).as_tuple()
+        return Decimal((sign, digits, -self.currency.exponent))
 
     def _same(self, other: "Money") -> int:
         if other.currency is not self.currency:

@@ -52,7 +52,10 @@ class Operation:
     failure: str | None = field(default=None)
 
 
+_LONGEST_PAUSE = 86_400.0
+
+
 def backoff(attempts: int, jitter: float, retry_after: float | None = None) -> timedelta:
     """When to try again: 5 s, doubling to an hour, spread by `jitter` (0 to 1), never before `retry_after` seconds."""
     pause = min(5.0 * 2.0 ** min(attempts, 10), 3600.0) * (0.75 + jitter / 2)
-    return timedelta(seconds=max(pause, retry_after or 0.0))
+    return timedelta(seconds=max(pause, min(retry_after or 0.0, _LONGEST_PAUSE)))

@@ -39,7 +39,7 @@ class Plan:
         """Read our metadata convention `UNIT:count`, for example `MONTH:1`."""
         unit, _, count = text.partition(":")
         try:
-            return cls(IntervalUnit(unit), int(count))
+            return cls(IntervalUnit(unit), int(count) if count.isascii() and count.isdigit() else 0)
         except ValueError:
             raise InvalidInput(
                 f"{text!r:.40} is no interval; write UNIT:count, for example MONTH:1", field="interval"

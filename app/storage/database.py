@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK_TIMEOUT = "5s"
+_MIGRATION_LOCK = 7_242_005  # any number, the same in all processes
 
 
 class SqlStore:
@@ -47,6 +48,8 @@ class SqlStore:
             return
         async with self.engine.begin() as connection:
             if not self.sqlite:
+                # One at a time, and whoever waits finds the work done.
+                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
                 await connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
             await connection.run_sync(_upgrade)
 

@@ -13,6 +13,7 @@ from sqlmodel import SQLModel
 from app.domain.account import Account, ApiClient, Installation
 from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
+from app.domain.errors import NotFound
 from app.domain.operation import Operation, OperationStatus
 from app.domain.records import AgreementFilter, AuditEntry, InboxEntry, Page
 from app.storage import mapping
@@ -77,7 +78,11 @@ class _Repository:
     async def _put(self, values: dict[str, Any], key: Sequence[str]) -> None:
         statement = _insert(self._db, self._t).values(values)
         new = {name: statement.excluded[name] for name in values if name not in key}
-        await self._db.execute(statement.on_conflict_do_update(index_elements=list(key), set_=new))
+        # A row of another shop is never taken over, whoever knows its id.
+        mine = self._c.shop == statement.excluded.shop
+        put = statement.on_conflict_do_update(index_elements=list(key), set_=new, where=mine)
+        if (await self._db.execute(put.returning(self._c.shop))).first() is None:
+            raise NotFound("this id belongs to another shop")
 
     async def _save(self, rows: Sequence[dict[str, Any]], *where: Any) -> None:
         """Update rows by shop and id, and where they are still as they must be; every column but those two."""
@@ -208,7 +213,9 @@ class AgreementRepository(_Repository):
     async def unsettled(self, before: datetime, limit: int) -> Sequence[Agreement]:
         open_ = self._c.status.in_([AgreementStatus.NEW.value, AgreementStatus.PENDING.value])
         stale = or_(self._c.checked_at.is_(None), self._c.checked_at < before)
-        rows = await self._all(open_, stale, self._c.created_at < before, order=self._c.checked_at, limit=limit)
+        rows = await self._all(
+            open_, stale, self._c.created_at < before, order=self._c.checked_at.nulls_first(), limit=limit
+        )
         return [mapping.agreement(row) for row in rows]
 
 
@@ -295,12 +302,12 @@ class ChargeRepository(_Repository):
 
     async def unsent(self, now: datetime, limit: int) -> Sequence[Charge]:
         where = (self._c.status == ChargeStatus.NEW.value, self._free(now), self._due(now))
-        rows = await self._all(*where, order=self._c.next_attempt_at, limit=limit)
+        rows = await self._all(*where, order=self._c.next_attempt_at.nulls_first(), limit=limit)
         return [mapping.charge(row) for row in rows]
 
     async def unsettled(self, now: datetime, limit: int) -> Sequence[Charge]:
         where = (self._c.status.not_in(_LEAVES_VIPPS_ALONE), self._c.charge_id.is_not(None), self._due(now))
-        rows = await self._all(*where, order=self._c.next_attempt_at, limit=limit)
+        rows = await self._all(*where, order=self._c.next_attempt_at.nulls_first(), limit=limit)
         return [mapping.charge(row) for row in rows]
 
     async def unreported(self, now: datetime, limit: int) -> Sequence[Charge]:
@@ -332,7 +339,7 @@ class OperationRepository(_Repository):
 
     async def unfinished(self, now: datetime, limit: int) -> Sequence[Operation]:
         where = (self._c.status == OperationStatus.OPEN.value, self._free(now), self._due(now))
-        rows = await self._all(*where, order=self._c.next_attempt_at, limit=limit)
+        rows = await self._all(*where, order=self._c.next_attempt_at.nulls_first(), limit=limit)
         return [mapping.operation(row) for row in rows]
 
 

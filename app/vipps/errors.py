@@ -6,6 +6,7 @@ Azure AD's own way; and any of them may be text or empty (facts: VIPPS 8.1 to 8.
 
 import json
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,7 +18,11 @@ import httpx
 from app.domain.errors import Misconfigured, OutcomeUnknown, ProviderError, Rejected, Unavailable
 
 _LONGEST = 300
-_PERSONAL = re.compile(r"\+?\d{8,15}|[^\s@]+@[^\s@]+\.[^\s@]+")
+_READ = 1200  # characters of a text that are looked at: cleaning must stay quick whatever is sent
+_NUMBER = re.compile(r"(?<![\w.-])\+?\d(?:[ .-]?\d){7,14}(?![\w-])")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
+_LONGEST_WAIT = 86_400.0  # seconds; whatever asks for more has not understood the question
 # A product that the sales unit lacks is the merchant's to order, whatever status it comes with (facts: VIPPS 8.1).
 _MERCHANT_CODES = frozenset({"merchant.not.allowed.for.recurring.operation"})
 _MERCHANT_TEXTS = ("Invalid MSN", "supermerchant")
@@ -36,7 +41,7 @@ class Complaint:
 def read_complaint(body: bytes) -> Complaint:
     try:
         data = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Complaint()
     if isinstance(data, list):
         data = data[0] if data else {}
@@ -71,25 +76,35 @@ def _problem_id(kind: object) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    return value[:120] if isinstance(value, str) and value else None
+    return _plain(value)[:120] or None if isinstance(value, str) else None
 
 
 def _clean(text: str) -> str:
     """An error text goes to logs and screens: no phone number or address of a person may ride along."""
-    return _PERSONAL.sub("…", text)[:_LONGEST]
+    if len(text) > _READ:
+        # Without its last word, which may be half a number that would not be known as one.
+        text = text[:_READ].rpartition(" ")[0]
+    text = _ADDRESS.sub("…", _plain(text))
+    return _NUMBER.sub(lambda found: found[0] if _DATE.match(found[0]) else "…", text)[:_LONGEST]
+
+
+def _plain(text: str) -> str:
+    """Without control characters and halves of characters, which a database or an answer could not carry."""
+    return "".join(char for char in text[: _READ * 4] if unicodedata.category(char) not in {"Cc", "Cs"})
 
 
 def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
     """Seconds to wait; the header may hold seconds or a date (facts: VIPPS 3)."""
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        return float(value)
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), _LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        seconds = (moment - now).total_seconds()
+    except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max((moment - now).total_seconds(), 0.0)
+    return min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
 def from_answer(response: httpx.Response, *, write: bool, now: datetime) -> ProviderError:
@@ -124,7 +139,7 @@ def from_transport(error: Exception, *, write: bool) -> ProviderError:
     The aiohttp transport reports a connection that broke after sending as httpx.ConnectTimeout too, so its own cause
     is asked, never the name it was given.
     """
-    cause = error.__cause__
+    cause = error if isinstance(error, aiohttp.ClientError) else error.__cause__
     never_sent = isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) or (
         not isinstance(cause, aiohttp.ClientError) and isinstance(error, httpx.ConnectError)
     )

@@ -2,18 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import aiohttp
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from app.domain.errors import Misconfigured, Unavailable
 from app.domain.provider import AccessToken
 from app.vipps.errors import from_answer, from_transport, read_complaint
 
+# What a call may end with instead of an answer; the transport does not translate all of its own errors.
+_BROKEN = (httpx.RequestError, aiohttp.ClientError, TimeoutError)
 _EARLY = timedelta(seconds=60)  # renew before Vipps' clock says so
 
 
@@ -25,6 +28,15 @@ class Credentials:
     client_id: str
     client_secret: str = field(repr=False)
     subscription_key: str = field(repr=False)
+
+    def require_sendable(self) -> None:
+        """HTTP headers carry printable ASCII; whatever else was pasted would fail with the secret in the error."""
+        for name in ("msn", "client_id", "client_secret", "subscription_key"):
+            value = getattr(self, name)
+            if not value or not value.isascii() or not value.isprintable() or " " in value:
+                raise Misconfigured(
+                    f"the account's {name.replace('_', ' ')} holds characters that no key has; set it again"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,55 +57,73 @@ class SystemNames:
         }
 
 
+def _common_headers(credentials: Credentials, system: SystemNames) -> dict[str, str]:
+    """Sent with every call, that for the token included (facts: VIPPS 3, 15.3)."""
+    return system.headers() | {
+        "Ocp-Apim-Subscription-Key": credentials.subscription_key,
+        "Merchant-Serial-Number": credentials.msn,
+        "Accept": "application/json",
+    }
+
+
 class _TokenAnswer(BaseModel):
     """Documented as strings, seen as numbers (facts: VIPPS 2.2): pydantic reads both."""
 
-    access_token: str
-    expires_in: int
+    access_token: str = Field(min_length=1)
+    expires_in: int = Field(ge=0, le=10_000_000)
 
 
 class TokenSource:
     """The account's access token: fetched once for all who wait, kept until shortly before it ends."""
 
-    def __init__(self, client: httpx.AsyncClient, base_url: str, credentials: Credentials, deadline: float) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, base_url: str, credentials: Credentials, system: SystemNames, deadline: float
+    ) -> None:
         self._client = client
         self._url = base_url + "/accesstoken/get"
         self._credentials = credentials
+        self._headers = _common_headers(credentials, system) | {
+            "client_id": credentials.client_id,
+            "client_secret": credentials.client_secret,
+        }
         self._deadline = deadline
-        self._lock = asyncio.Lock()
         self._token: AccessToken | None = None
+        self._fetching: asyncio.Future[AccessToken] | None = None
 
     async def get(self, now: datetime, *, instead_of: str | None = None) -> AccessToken:
         """The current token, or a new one where there is none, it ends, or it is the one that was just refused."""
-        async with self._lock:
-            token = self._token
-            if token is None or token.expires_at - _EARLY <= now or token.value == instead_of:
-                token = self._token = await self._fetch(now)
+        token = self._token
+        if token is not None and token.expires_at - _EARLY > now and token.value != instead_of:
             return token
+        return await self.renew(now)
 
     async def renew(self, now: datetime) -> AccessToken:
-        async with self._lock:
-            self._token = await self._fetch(now)
-            return self._token
+        """Whoever comes while a token is being fetched shares what becomes of it, be it a failure."""
+        if self._fetching is None:
+            self._fetching = asyncio.ensure_future(self._fetch(now))
+            self._fetching.add_done_callback(self._fetched)
+        return await asyncio.shield(self._fetching)
+
+    def _fetched(self, future: asyncio.Future[AccessToken]) -> None:
+        self._fetching = None
+        if not future.cancelled() and future.exception() is None:
+            self._token = future.result()
 
     async def _fetch(self, now: datetime) -> AccessToken:
-        headers = {
-            "client_id": self._credentials.client_id,
-            "client_secret": self._credentials.client_secret,
-            "Ocp-Apim-Subscription-Key": self._credentials.subscription_key,
-        }
+        """Nothing of the real request is sent before there is a token, so no failure here leaves an outcome open."""
+        self._credentials.require_sendable()
         try:
             async with asyncio.timeout(self._deadline):
-                # Without a token nothing of the real request is sent, so a failure here is never an unknown outcome.
-                response = await self._client.post(self._url, headers=headers)
-        except (httpx.TransportError, TimeoutError) as error:
+                response = await self._client.post(self._url, headers=self._headers)
+        except _BROKEN as error:
             raise from_transport(error, write=False) from error
-        if response.status_code in {400, 401, 403}:
+        status = response.status_code
+        if 400 <= status < 500 and status not in {408, 429}:  # noqa: PLR2004
             complaint = read_complaint(response.content)
             raise Misconfigured(
-                f"Vipps refuses the account's credentials ({response.status_code}: {complaint.message or 'no reason'});"
-                " check client id, client secret and subscription key, and that all are for this environment",
-                status=response.status_code,
+                f"Vipps refuses the account's credentials ({status}: {complaint.message or 'no reason given'}); check "
+                "client id, client secret and subscription key, and that all are for this environment",
+                status=status,
                 provider_code=complaint.code,
                 context_id=complaint.context_id,
             )
@@ -104,23 +134,6 @@ class TokenSource:
         except ValidationError:
             raise Unavailable("Vipps' token answer cannot be read") from None
         return AccessToken(answer.access_token, now + timedelta(seconds=answer.expires_in))
-
-
-class _BearerAuth(httpx.Auth):
-    """Adds the token, and on a 401 asks once for another: it may have been revoked before its time."""
-
-    def __init__(self, tokens: TokenSource, now: datetime) -> None:
-        self._tokens = tokens
-        self._now = now
-
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        token = await self._tokens.get(self._now)
-        request.headers["Authorization"] = f"Bearer {token.value}"
-        response = yield request
-        if response.status_code == 401:  # noqa: PLR2004
-            token = await self._tokens.get(self._now, instead_of=token.value)
-            request.headers["Authorization"] = f"Bearer {token.value}"
-            yield request
 
 
 class VippsHttp:
@@ -140,49 +153,49 @@ class VippsHttp:
         self._clock = clock
         self._base = base_url.rstrip("/")
         self._deadline = deadline
-        self.tokens = TokenSource(client, self._base, credentials, deadline)
-        self._headers = system.headers() | {
-            "Ocp-Apim-Subscription-Key": credentials.subscription_key,
-            "Merchant-Serial-Number": credentials.msn,
-            "Accept": "application/json",
-        }
+        self._headers = _common_headers(credentials, system)
+        self.tokens = TokenSource(client, self._base, credentials, system, deadline)
 
     async def read(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
-        return await self._send("GET", path, params=params, write=False)
+        return await self._send(_Call("GET", path, params=params, write=False))
 
     async def write(self, method: str, path: str, *, key: str | None, body: Mapping[str, Any] | None = None) -> bytes:
         """`key` is the stored idempotency key; the same body gives the same bytes on every repeat."""
         content = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        return await self._send(method, path, key=key, content=content, write=True)
+        return await self._send(_Call(method, path, key=key, content=content, write=True))
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        write: bool,
-        params: Mapping[str, str] | None = None,
-        key: str | None = None,
-        content: bytes | None = None,
-    ) -> bytes:
+    async def _send(self, call: "_Call") -> bytes:
         now = self._clock()
-        headers = dict(self._headers)
-        if key is not None:
-            headers["Idempotency-Key"] = key
-        if content is not None:
+        token = await self.tokens.get(now)
+        response = await self._request(call, token)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            # A token may be revoked before its time: ask once for another.
+            token = await self.tokens.get(now, instead_of=token.value)
+            response = await self._request(call, token)
+        if not response.is_success:
+            raise from_answer(response, write=call.write, now=now)
+        return response.content
+
+    async def _request(self, call: "_Call", token: AccessToken) -> httpx.Response:
+        headers = self._headers | {"Authorization": f"Bearer {token.value}"}
+        if call.key is not None:
+            headers["Idempotency-Key"] = call.key
+        if call.content is not None:
             headers["Content-Type"] = "application/json"
         try:
             async with asyncio.timeout(self._deadline):
-                response = await self._client.request(
-                    method,
-                    self._base + path,
-                    headers=headers,
-                    params=params,
-                    content=content,
-                    auth=_BearerAuth(self.tokens, now),
+                return await self._client.request(
+                    call.method, self._base + call.path, headers=headers, params=call.params, content=call.content
                 )
-        except (httpx.TransportError, TimeoutError) as error:
-            raise from_transport(error, write=write) from error
-        if not response.is_success:
-            raise from_answer(response, write=write, now=now)
-        return response.content
+        except _BROKEN as error:
+            raise from_transport(error, write=call.write) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    path: str
+    write: bool
+    params: Mapping[str, str] | None = None
+    key: str | None = None
+    content: bytes | None = None

@@ -3,6 +3,7 @@
 Facts: VIPPS 4 (endpoints), 4.1 to 4.6 (bodies). Amounts are minor units; v2 knows NOK only.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -20,6 +21,7 @@ from app.domain.provider import AccessToken, DraftedAgreement, Outcome, SeenAgre
 from app.vipps.http import VippsHttp
 
 _ROOT = "/recurring/v2/agreements"
+_UNREADABLE = "Vipps' answer cannot be read; the same request is repeated with the same key"
 # `due` was seen as a bare date as well as a time (facts: VIPPS 16.14); what knows no zone is UTC.
 _Instant = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
 W = TypeVar("W")
@@ -167,17 +169,15 @@ class VippsV2:
             "price": changes.price.minor if changes.price else None,
         }
         body = {name: value for name, value in fields.items() if value is not None}
-        await self._http.write("PATCH", _agreement(agreement_id), key=key, body=body)
-        return Outcome.DONE
+        return _done(await self._http.write("PATCH", _agreement(agreement_id), key=key, body=body))
 
     async def stop_agreement(self, agreement_id: str, *, key: str) -> Outcome:
         """The status must be alone in the request (facts: VIPPS 6.13)."""
-        await self._http.write("PATCH", _agreement(agreement_id), key=key, body={"status": "STOPPED"})
-        return Outcome.DONE
+        return _done(await self._http.write("PATCH", _agreement(agreement_id), key=key, body={"status": "STOPPED"}))
 
     async def accept_agreement(self, agreement_id: str, phone: str) -> None:
         body = {"customerPhoneNumber": phone}
-        await self._http.write("PATCH", _agreement(agreement_id) + "/accept", key=None, body=body)
+        _done(await self._http.write("PATCH", _agreement(agreement_id) + "/accept", key=None, body=body))
 
     async def create_charge(self, request: ChargeRequest, *, key: str) -> str:
         body = {
@@ -201,27 +201,32 @@ class VippsV2:
         return _read(_CHARGES, body, lambda items: [item.seen() for item in items])
 
     async def cancel_charge(self, agreement_id: str, charge_id: str, *, key: str) -> Outcome:
-        await self._http.write("DELETE", _charge(agreement_id, charge_id), key=key)
-        return Outcome.DONE
+        return _done(await self._http.write("DELETE", _charge(agreement_id, charge_id), key=key))
 
     async def capture_charge(
         self, agreement_id: str, charge_id: str, amount: Money, description: str, *, key: str
     ) -> Outcome:
         """v2 captures the whole reservation and takes no body; whoever calls has checked that `amount` is all of it."""
         del amount, description
-        await self._http.write("POST", _charge(agreement_id, charge_id) + "/capture", key=key)
-        return Outcome.DONE
+        return _done(await self._http.write("POST", _charge(agreement_id, charge_id) + "/capture", key=key))
 
     async def refund_charge(
         self, agreement_id: str, charge_id: str, amount: Money, description: str, *, key: str
     ) -> Outcome:
         body = {"amount": amount.minor, "description": description}
-        await self._http.write("POST", _charge(agreement_id, charge_id) + "/refund", key=key, body=body)
-        return Outcome.DONE
+        path = _charge(agreement_id, charge_id) + "/refund"
+        return _done(await self._http.write("POST", path, key=key, body=body))
 
 
 def _agreement(agreement_id: str) -> str:
-    return f"{_ROOT}/{quote(agreement_id, safe='')}"
+    return f"{_ROOT}/{_step(agreement_id)}"
+
+
+def _step(name: str) -> str:
+    """An id as one step of a path. Dots are steps of their own, which no quoting hides from a server."""
+    if name.strip(".") == "":
+        raise InvalidInput(f"{name!r} is no id", field="id")
+    return quote(name, safe="")
 
 
 def _charges(agreement_id: str) -> str:
@@ -229,7 +234,7 @@ def _charges(agreement_id: str) -> str:
 
 
 def _charge(agreement_id: str, charge_id: str) -> str:
-    return f"{_charges(agreement_id)}/{quote(charge_id, safe='')}"
+    return f"{_charges(agreement_id)}/{_step(charge_id)}"
 
 
 def _draft_body(draft: AgreementDraft) -> dict[str, Any]:
@@ -292,9 +297,21 @@ def _read(adapter: TypeAdapter[W], body: bytes, seen: Callable[[W], D]) -> D:
         raise Unavailable("Vipps' answer cannot be read; nothing was changed by asking") from None
 
 
+def _done(body: bytes) -> Outcome:
+    """A write whose answer says nothing more (facts: VIPPS 4): empty or JSON. A page in its place is no answer."""
+    if body.strip():
+        try:
+            json.loads(body)
+        except (ValueError, RecursionError):
+            raise OutcomeUnknown(
+                "Vipps' answer cannot be read; the same request is repeated with the same key"
+            ) from None
+    return Outcome.DONE
+
+
 def _written(adapter: TypeAdapter[W], body: bytes) -> W:
     """An unreadable answer to a write leaves open what happened."""
     try:
         return adapter.validate_json(body)
     except ValidationError:
-        raise OutcomeUnknown("Vipps' answer cannot be read; the same request is repeated with the same key") from None
+        raise OutcomeUnknown(_UNREADABLE) from None

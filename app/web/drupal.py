@@ -100,5 +100,10 @@ def _id(item: ItemResult[Any]) -> str:
 
 
 def _batch(result: BatchResult[Any], success: Callable[[ItemResult[Any]], Any]) -> Response:
-    errors = [f"{item.id}: {item.error.message}" for item in result.errors if item.error]
+    errors = [f"{_shown(item.id)}: {_shown(item.error.message)}" for item in result.errors if item.error]
     return JSONResponse({"successes": [success(item) for item in result.successes], "errors": errors})
+
+
+def _shown(text: str) -> str:
+    """What a caller sent may hold halves of characters, which no answer can carry."""
+    return text.encode("utf-8", "replace").decode()

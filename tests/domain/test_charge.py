@@ -326,7 +326,9 @@ def test_a_refund_in_another_currency_is_refused() -> None:
         a_charge(status=S.CHARGED, captured=25_000).check_refund(Money(100, Currency.DKK))
 
 
-@pytest.mark.parametrize(("status", "kind"), list(itertools.product(ChargeStatus, ["order/", "id/", "key/", "like/", None])))
+@pytest.mark.parametrize(
+    ("status", "kind"), list(itertools.product(ChargeStatus, ["order/", "id/", "key/", "like/", None]))
+)
 def test_a_slot_is_freed_only_where_the_same_may_be_asked_again(status: ChargeStatus, kind: str | None) -> None:
     slot = f"{kind}1" if kind else None
     gone = (kind == "like/" and status.holds_no_money) or (kind == "id/" and status is S.REJECTED)
