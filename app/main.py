@@ -105,7 +105,7 @@ class Providers:
             SystemNames(plugin_version=__version__),
             clock=self._clock,
         )
-        return VippsV2(http, self._clock)
+        return VippsV2(http, self._clock, test_environment=account.environment is Environment.TEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 import time
+import uuid
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -96,6 +97,8 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request=uuid.uuid4().hex[:12])
 
         async def watch(message: Message) -> None:
             nonlocal status

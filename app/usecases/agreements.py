@@ -24,7 +24,7 @@ from app.domain.plan import IntervalUnit, Plan
 from app.domain.provider import DraftedAgreement, RecurringProvider, SeenAgreement
 from app.domain.records import AgreementFilter, AuditEntry, Page
 from app.usecases.batches import Malformed, Sheet, each
-from app.usecases.known import account_for_channel, find_agreement, find_agreements, refresh_agreement
+from app.usecases.known import account_for_channel, check_opaque, find_agreement, find_agreements, refresh_agreement
 from app.usecases.operations import new_operation, perform, request_of
 from app.usecases.ports import Deps
 
@@ -64,6 +64,8 @@ async def create_agreement(deps: Deps, caller: Caller, wish: AgreementWish) -> A
     caller.require(Scope.AGREEMENTS_WRITE)
     if caller.own_only and wish.customer not in (None, caller.id):
         raise Forbidden("customers make agreements for themselves only", field="customerId")
+    check_opaque(wish.customer, "customerId")
+    check_opaque(wish.initial_order, "orderId")
     account = await account_for_channel(deps, caller.shop, wish.channel)
     row_id = str(uuid.uuid4())
     draft = _draft(deps, account, wish, row_id)
@@ -208,6 +210,7 @@ async def list_agreements(
     caller.require(Scope.AGREEMENTS_READ)
     if caller.own_only:
         wanted = replace(wanted, customer=caller.id)
+    check_opaque(wanted.customer, "customerId")
     async with deps.store.begin() as unit:
         return await unit.agreements.page(caller.shop, wanted, page), await unit.agreements.count(caller.shop, wanted)
 

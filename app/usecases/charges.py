@@ -90,7 +90,7 @@ class ChargeMake:
 
 def digest(*parts: str) -> str:
     """One name for several parts, of a length that fits a column."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 async def make_charges(deps: Deps, caller: Caller, items: Sequence[ChargeMake | Malformed]) -> BatchResult[Charge]:

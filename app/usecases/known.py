@@ -23,6 +23,7 @@ from app.usecases.ports import Deps
 
 _UNDECIDED = frozenset({AgreementStatus.PENDING, AgreementStatus.UNKNOWN})
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OPAQUE = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def check_id(value: str, field: str) -> str:
@@ -31,6 +32,12 @@ def check_id(value: str, field: str) -> str:
             f"{value!r:.70} is no {field}: 1 to 64 letters, digits, hyphens and underscores", field=field
         )
     return value
+
+
+def check_opaque(value: str | None, field: str) -> None:
+    """An id or slug of somebody else's: no rule of its own, but nothing that a database could not carry."""
+    if value is not None and not _OPAQUE.fullmatch(value):
+        raise InvalidInput(f"{field} is 1 to 255 printable characters without spaces", field=field)
 
 
 async def account_of(deps: Deps, shop: str, account_id: str) -> Account:
@@ -43,6 +50,7 @@ async def account_of(deps: Deps, shop: str, account_id: str) -> Account:
 
 async def account_for_channel(deps: Deps, shop: str, channel: str | None) -> Account:
     """The channel's own account, or the shop's default one."""
+    check_opaque(channel, "channel")
     async with deps.store.begin() as unit:
         accounts = {account.channel: account for account in await unit.accounts.of_shop(shop)}
     account = accounts.get(channel or "default") or accounts.get("default")

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from app.domain.agreement import AgreementChanges, AgreementDraft, AgreementStatus, Campaign, InitialCharge
 from app.domain.charge import ChargeRequest, ChargeStatus, SeenCharge
-from app.domain.errors import InvalidInput, OutcomeUnknown, Unavailable
+from app.domain.errors import InvalidInput, Misconfigured, OutcomeUnknown, Unavailable
 from app.domain.money import Money, currency_of
 from app.domain.plan import IntervalUnit, Plan
 from app.domain.provider import AccessToken, DraftedAgreement, Outcome, SeenAgreement
@@ -136,9 +136,10 @@ _CHARGES = TypeAdapter(list[_Charge])
 class VippsV2:
     """RecurringProvider over API v2, for one merchant account."""
 
-    def __init__(self, http: VippsHttp, clock: Callable[[], datetime]) -> None:
+    def __init__(self, http: VippsHttp, clock: Callable[[], datetime], *, test_environment: bool = True) -> None:
         self._http = http
         self._clock = clock
+        self._test_environment = test_environment
 
     async def authenticate(self) -> AccessToken:
         return await self._http.tokens.renew(self._clock())
@@ -176,6 +177,8 @@ class VippsV2:
         return _done(await self._http.write("PATCH", _agreement(agreement_id), key=key, body={"status": "STOPPED"}))
 
     async def accept_agreement(self, agreement_id: str, phone: str) -> None:
+        if not self._test_environment:
+            raise Misconfigured("an agreement can be accepted in the customer's place in the test environment only")
         body = {"customerPhoneNumber": phone}
         _done(await self._http.write("PATCH", _agreement(agreement_id) + "/accept", key=None, body=body))
 

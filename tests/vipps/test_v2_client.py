@@ -1000,3 +1000,15 @@ async def test_a_port_that_closes_after_the_token_leaves_a_write_unsent() -> Non
     finally:
         await stack.__aexit__(None, None, None)
     assert lines == []
+
+
+async def test_nobody_approves_in_the_customers_place_in_the_live_environment(
+    simulator: Simulator, wire: Wire, vipps: VippsV2
+) -> None:
+    agreement_id = (await vipps.create_agreement(a_draft(), key=KEY)).agreement_id
+    before = len(wire.calls)
+    live = VippsV2(vipps._http, lambda: NOW, test_environment=False)
+    with pytest.raises(Misconfigured):
+        await live.accept_agreement(agreement_id, "4791234567")
+    assert len(wire.calls) == before
+    assert simulator.agreement(agreement_id).status == "PENDING"
