@@ -16,11 +16,12 @@ from app.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from app.domain.operation import backoff
 from app.domain.records import AuditEntry, InboxEntry
+from app.usecases.batches import unforeseen
 from app.usecases.keys import KeyRing
 from app.usecases.orders import charge_order
 from app.usecases.ports import Deps
+from app.usecases.retries import next_attempt
 
 APPLY_INBOX = "apply-inbox"
 ORDER_EVENTS = frozenset({"order_created", "order_confirmed", "order_updated", "order_metadata_updated"})
@@ -123,26 +124,23 @@ async def apply_inbox(deps: Deps, object_id: Callable[[str], str | None], shop: 
     try:
         result = await _apply(deps, entry, object_id(entry.body))
     except (Unavailable, OutcomeUnknown, Misconfigured) as error:
-        await _again(deps, entry, error.message, error.retry_after)
+        await _again(deps, entry, error)
     except RecurringError as error:
         async with deps.store.begin() as unit:
             await unit.inbox.done(shop, entry_id, deps.clock(), f"{error.code}: {error.message}")
     except Exception as error:  # noqa: BLE001  # the row must not be lost to a mistake of ours
-        deps.bug(error)
-        await _again(deps, entry, f"internal error: {type(error).__name__}", None)
+        await _again(deps, entry, unforeseen(deps, error))
     else:
         async with deps.store.begin() as unit:
             await unit.inbox.done(shop, entry_id, deps.clock(), result)
 
 
-async def _again(deps: Deps, entry: InboxEntry, reason: str, retry_after: float | None) -> None:
-    now = deps.clock()
+async def _again(deps: Deps, entry: InboxEntry, error: RecurringError) -> None:
     async with deps.store.begin() as unit:
         if entry.attempts >= deps.limits.inbox_attempts:
-            await unit.inbox.dead(entry.shop, entry.id, now, reason)
+            await unit.inbox.dead(entry.shop, entry.id, deps.clock(), error.message)
         else:
-            later = now + backoff(entry.attempts, deps.jitter(), retry_after)
-            await unit.inbox.retry(entry.shop, entry.id, later, reason)
+            await unit.inbox.retry(entry.shop, entry.id, next_attempt(deps, entry.attempts, error), error.message)
 
 
 async def _apply(deps: Deps, entry: InboxEntry, object_id: str | None) -> str:

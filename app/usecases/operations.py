@@ -11,13 +11,12 @@ from app.domain.agreement import Agreement, AgreementChanges, AgreementStatus
 from app.domain.charge import Charge, ChargeStatus, SeenCharge
 from app.domain.errors import Duplicate, Misconfigured, OutcomeUnknown, ProviderError, RecurringError, Rejected
 from app.domain.money import Money, currency_of
-from app.domain.operation import Operation, OperationKind, OperationStatus, backoff, key_for
+from app.domain.operation import Operation, OperationKind, OperationStatus, key_for
 from app.domain.provider import RecurringProvider
 from app.domain.records import AuditEntry
 from app.usecases.batches import unforeseen
 from app.usecases.ports import Deps
-
-_MERCHANT_PAUSE = timedelta(minutes=30)
+from app.usecases.retries import kept, next_attempt
 
 
 def new_operation(
@@ -183,17 +182,15 @@ async def _took_effect(deps: Deps, account: Account | None, operation: Operation
 
 
 async def _later(deps: Deps, operation: Operation, error: RecurringError) -> tuple[Operation, RecurringError]:
-    wait = error.retry_after if isinstance(error, ProviderError) else None
-    pause = _MERCHANT_PAUSE if isinstance(error, Misconfigured) else backoff(operation.attempts, deps.jitter(), wait)
     after = replace(
         operation,
         failure_code=error.code,
         failure=error.message,
-        next_attempt_at=deps.clock() + pause,
+        next_attempt_at=next_attempt(deps, operation.attempts, error),
         lease_until=None,
     )
     await _store(deps, operation, after, error.message)
-    return after, type(error)(f"{error.message}; it is kept and repeated with the same key: do not ask anew")
+    return after, kept(error, "the request")
 
 
 async def _store(deps: Deps, before: Operation, after: Operation, reason: str) -> None:

@@ -7,13 +7,11 @@ from datetime import timedelta
 from app.domain.account import Account
 from app.domain.charge import Charge, ChargeRequest, ChargeStatus, SeenCharge
 from app.domain.errors import Misconfigured, ProviderError, RecurringError, Rejected
-from app.domain.operation import backoff
 from app.domain.provider import RecurringProvider
 from app.domain.records import AuditEntry
 from app.usecases.batches import unforeseen
 from app.usecases.ports import Deps
-
-_MERCHANT_PAUSE = timedelta(minutes=30)  # nothing changes until a person changes it
+from app.usecases.retries import kept, next_attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +74,14 @@ async def _read_back(provider: RecurringProvider, charge: Charge) -> SeenCharge 
 
 
 def _later(deps: Deps, charge: Charge, error: RecurringError) -> Sent:
-    wait = error.retry_after if isinstance(error, ProviderError) else None
-    pause = _MERCHANT_PAUSE if isinstance(error, Misconfigured) else backoff(charge.attempts, deps.jitter(), wait)
     after = replace(
         charge,
         failure_code=error.code,
         failure=error.message,
-        next_attempt_at=deps.clock() + pause,
+        next_attempt_at=next_attempt(deps, charge.attempts, error),
         lease_until=None,
     )
-    told = type(error)(f"{error.message}; the charge is kept and sent again with the same key: do not make it anew")
-    return Sent(after, _entry(deps, charge, after, error.message), told)
+    return Sent(after, _entry(deps, charge, after, error.message), kept(error, "the charge"))
 
 
 def _entry(deps: Deps, before: Charge, after: Charge, reason: str) -> AuditEntry:

@@ -1,0 +1,21 @@
+"""When to try again what could not be done, and what its caller is told."""
+
+from datetime import datetime, timedelta
+
+from app.domain.errors import Misconfigured, ProviderError, RecurringError
+from app.domain.operation import backoff
+from app.usecases.ports import Deps
+
+_MERCHANT_PAUSE = timedelta(minutes=30)  # nothing changes until a person changes it
+
+
+def next_attempt(deps: Deps, attempts: int, error: RecurringError) -> datetime:
+    if isinstance(error, Misconfigured):
+        return deps.clock() + _MERCHANT_PAUSE
+    wait = error.retry_after if isinstance(error, ProviderError) else None
+    return deps.clock() + backoff(attempts, deps.jitter(), wait)
+
+
+def kept(error: RecurringError, what: str) -> RecurringError:
+    """The same error, telling that it is not the end: whoever repeats the request by hand would do it twice."""
+    return type(error)(f"{error.message}; {what} is kept and sent again with the same key: do not make it anew")
