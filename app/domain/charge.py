@@ -127,8 +127,8 @@ class Charge:
             captured=max(self.captured, seen.captured),
             refunded=max(self.refunded, seen.refunded),
             transaction_id=seen.transaction_id or self.transaction_id,
-            failure_code=seen.failure_reason if forward and seen.failure_reason else self.failure_code,
-            failure=seen.failure_text if forward and seen.failure_text else self.failure,
+            failure_code=seen.failure_reason if forward else self.failure_code,
+            failure=seen.failure_text if forward else self.failure,
         )
 
     def contradicts(self, seen: "SeenCharge") -> bool:

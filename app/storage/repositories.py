@@ -99,7 +99,7 @@ class _Repository:
         statement = (
             update(self._t)
             .where(self._c.shop == shop, self._c.id == row_id, self._c.status == state)
-            .where(self._free(now))
+            .where(self._free(now), self._due(now))
             .values(lease_until=until, attempts=self._c.attempts + 1)
             .returning(self._t)
         )
@@ -171,6 +171,10 @@ class AgreementRepository(_Repository):
             where = (self._c.environment == environment, self._c.agreement_id.in_(ids), self._c.shop != shop)
             theirs |= set((await self._db.execute(select(self._c.agreement_id).where(*where))).scalars())
         return frozenset(theirs)
+
+    async def looked_at(self, shop: str, row_id: str, at: datetime) -> None:
+        where = (self._c.shop == shop, self._c.id == row_id)
+        await self._db.execute(update(self._t).where(*where).values(checked_at=at))
 
     async def of_account(self, shop: str, account_id: str) -> int:
         where = (self._c.shop == shop, self._c.account_id == account_id)
@@ -312,7 +316,9 @@ class ChargeRepository(_Repository):
 
     async def unreported(self, now: datetime, limit: int) -> Sequence[Charge]:
         where = (self._c.saleor_order.is_not(None), self._c.status != ChargeStatus.NEW.value)
-        rows = await self._all(*where, self._unshown(), self._free(now), order=self._c.created_at, limit=limit)
+        # What was tried and failed comes last, so that a shop that is away does not keep the others waiting.
+        tried_last = self._c.lease_until.nulls_first()
+        rows = await self._all(*where, self._unshown(), self._free(now), order=tried_last, limit=limit)
         return [mapping.charge(row) for row in rows]
 
 
@@ -368,7 +374,7 @@ class InboxRepository(_Repository):
 
     async def waiting(self, now: datetime, limit: int) -> Sequence[tuple[str, str]]:
         where = (self._c.status == "WAITING", self._free(now), self._due(now))
-        query = select(self._c.shop, self._c.id).where(*where).order_by(self._c.received_at).limit(limit)
+        query = select(self._c.shop, self._c.id).where(*where).order_by(self._c.next_attempt_at).limit(limit)
         return [(shop, entry_id) for shop, entry_id in await self._db.execute(query)]
 
 

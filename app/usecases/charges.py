@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from app.domain.account import Account, Caller, Scope
 from app.domain.agreement import Agreement, check_amount
@@ -40,10 +39,8 @@ from app.usecases.known import (
     observe_charges,
 )
 from app.usecases.ports import Deps
+from app.usecases.retries import today
 from app.usecases.sending import Sent, resume_charge, send_charge, store_sent
-
-# Days are counted in Norway: never earlier than UTC's date, so never later than what Vipps takes for today.
-MARKET_TIME = ZoneInfo("Europe/Oslo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ async def make_charges(deps: Deps, caller: Caller, items: Sequence[ChargeMake | 
 def _readable(
     deps: Deps, caller: Caller, items: Sequence[ChargeMake | Malformed], sheet: Sheet
 ) -> dict[int, ChargeMake]:
-    today = deps.clock().astimezone(MARKET_TIME).date()
+    now = today(deps)
     slots: dict[str, int] = {}
     wanted: dict[int, ChargeMake] = {}
     for index, item in enumerate(items):
@@ -125,7 +122,7 @@ def _readable(
             sheet.refuse(index, item.id, item.error)
             continue
         try:
-            slot = item.checked(today).slot(caller, item.due)
+            slot = item.checked(now).slot(caller, item.due)
             if slot in slots:
                 raise Duplicate(
                     f"the same as item {slots[slot]} of this batch; if both are meant, give each its own orderId",
@@ -181,7 +178,7 @@ def new_charge(
     amount = Money(make.price, agreement.price.currency)
     check_amount(amount, "price")
     lead, retry = (account.lead_days, account.retry_days) if account else (2, 0)
-    due = make.due or now.astimezone(MARKET_TIME).date() + timedelta(days=lead)
+    due = make.due or today(deps) + timedelta(days=lead)
     row_id = str(uuid.uuid4())
     defaults: dict[str, Any] = {"origin": ChargeOrigin.API, "slot": make.slot(caller, due)}
     return Charge(

@@ -133,7 +133,12 @@ async def _send_and_look(deps: Deps, account: Account | None, operation: Operati
         raise Misconfigured("the merchant account of this agreement is gone; set it again with: account set")
     provider = deps.provider(account)
     await _send(provider, operation)
-    return await _look(provider, operation) if operation.charge_id else None
+    if operation.charge_id is None:
+        return None
+    try:
+        return await provider.get_charge(operation.agreement_id, operation.charge_id)
+    except ProviderError:
+        return None  # the operation is done whether or not the charge can be looked at
 
 
 async def _send(provider: RecurringProvider, operation: Operation) -> None:
@@ -151,14 +156,6 @@ async def _send(provider: RecurringProvider, operation: Operation) -> None:
             await provider.refund_charge(agreement_id, charge_id, _amount(operation), _text(operation), key=key)
         case _:
             assert_never(operation.kind)
-
-
-async def _look(provider: RecurringProvider, operation: Operation) -> SeenCharge | None:
-    """What the charge looks like now; the operation is done whether or not this can be read."""
-    try:
-        return await provider.get_charge(operation.agreement_id, operation.charge_id or "")
-    except ProviderError:
-        return None
 
 
 async def _took_effect(deps: Deps, account: Account | None, operation: Operation) -> bool:
@@ -242,6 +239,8 @@ def _effect(row: Charge, operation: Operation, seen: SeenCharge | None) -> Charg
             status = ChargeStatus.CANCELLED
         case OperationKind.CAPTURE:
             captured, status = row.amount.minor, ChargeStatus.CHARGED
+        case OperationKind.REFUND if operation.attempts > 1:
+            return row  # somebody may have seen the first attempt's refund already: the next look counts it
         case OperationKind.REFUND:
             refunded = row.refunded + _amount(operation).minor
             status = ChargeStatus.REFUNDED if refunded >= captured else ChargeStatus.PARTIALLY_REFUNDED

@@ -43,6 +43,7 @@ class Agreements(Protocol):
         """Those of the ids that another shop's rows hold in that environment."""
         ...
 
+    async def looked_at(self, shop: str, row_id: str, at: datetime) -> None: ...
     async def of_account(self, shop: str, account_id: str) -> int:
         """How many agreements an account has."""
         ...
@@ -200,7 +201,7 @@ class Limits:
     max_sync_batch: int = 500
     concurrency: int = 32
     lease_seconds: int = 120
-    inbox_attempts: int = 30
+    inbox_attempts: int = 200
 
 
 @dataclass(frozen=True, slots=True)

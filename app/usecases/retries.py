@@ -1,12 +1,21 @@
-"""When to try again what could not be done, and what its caller is told."""
+"""Time: which day it is, when to try again what could not be done, and what its caller is told."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from app.domain.errors import Misconfigured, ProviderError, RecurringError
 from app.domain.operation import backoff
 from app.usecases.ports import Deps
 
 _MERCHANT_PAUSE = timedelta(minutes=30)  # nothing changes until a person changes it
+
+
+# Days are counted in Norway: never earlier than UTC's date, so never later than what Vipps takes for today.
+_MARKET_TIME = ZoneInfo("Europe/Oslo")
+
+
+def today(deps: Deps) -> date:
+    return deps.clock().astimezone(_MARKET_TIME).date()
 
 
 def next_attempt(deps: Deps, attempts: int, error: RecurringError) -> datetime:

@@ -7,11 +7,12 @@ from datetime import timedelta
 from app.domain.account import Account
 from app.domain.charge import Charge, ChargeRequest, ChargeStatus, SeenCharge
 from app.domain.errors import Misconfigured, ProviderError, RecurringError, Rejected
+from app.domain.operation import key_for
 from app.domain.provider import RecurringProvider
 from app.domain.records import AuditEntry
 from app.usecases.batches import unforeseen
 from app.usecases.ports import Deps
-from app.usecases.retries import kept, next_attempt
+from app.usecases.retries import kept, next_attempt, today
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ async def send_charge(deps: Deps, account: Account | None, charge: Charge) -> Se
     except Exception as error:  # noqa: BLE001  # whatever it was, the row must stay open and the batch go on
         return _later(deps, charge, unforeseen(deps, error))
     now = deps.clock()
-    after = replace(made, failure_code=None, failure=None, lease_until=None, next_attempt_at=made.next_look(now))
+    after = replace(made, lease_until=None, next_attempt_at=made.next_look(now))
     return Sent(after, _entry(deps, charge, after, ""))
 
 
@@ -61,7 +62,7 @@ async def _create(deps: Deps, account: Account | None, charge: Charge) -> Charge
         if seen is None:
             raise
         return charge.see(seen)
-    return replace(charge, charge_id=charge_id, status=ChargeStatus.PENDING)
+    return replace(charge, charge_id=charge_id, status=ChargeStatus.PENDING, failure_code=None, failure=None)
 
 
 async def _read_back(provider: RecurringProvider, charge: Charge) -> SeenCharge | None:
@@ -90,6 +91,36 @@ def _entry(deps: Deps, before: Charge, after: Charge, reason: str) -> AuditEntry
     return AuditEntry(before.shop, before.actor, action, name, deps.clock(), before.status, after.status, reason)
 
 
+async def _send_late(deps: Deps, account: Account, charge: Charge) -> Sent:
+    """A charge whose outcome stayed open until its due date became illegal, and with it the stored request.
+
+    If Vipps has it, it is settled. If Vipps says that there is no such charge, it gets a new due date and with it a new
+    key, stored before it is sent; the order id stays, and Vipps takes that only once.
+    """
+    try:
+        seen = await deps.provider(account).get_charge(charge.agreement_id, charge.order_id)
+    except Rejected as error:
+        if not error.unknown_object:
+            return _later(deps, charge, error)
+    except ProviderError as error:
+        return _later(deps, charge, error)
+    else:
+        now = deps.clock()
+        found = charge.see(seen)
+        after = replace(found, lease_until=None, next_attempt_at=found.next_look(now))
+        return Sent(after, _entry(deps, charge, after, "found at Vipps"))
+    due = today(deps) + timedelta(days=account.lead_days)
+    renewed = replace(charge, due=due, idempotency_key=key_for("create-charge", f"{charge.id}/{due}"))
+    why = f"due {charge.due} has passed unsent"
+    what = AuditEntry(
+        charge.shop, charge.actor, "charge.postponed", charge.order_id, deps.clock(), after=str(due), reason=why
+    )
+    async with deps.store.begin() as unit:
+        await unit.charges.record_sent([renewed])
+        await unit.audit.add([what])
+    return await send_charge(deps, account, renewed)
+
+
 async def store_sent(deps: Deps, sent: list[Sent]) -> None:
     async with deps.store.begin() as unit:
         await unit.charges.record_sent([it.charge for it in sent])
@@ -104,6 +135,9 @@ async def resume_charge(deps: Deps, shop: str, charge_row_id: str) -> Charge | N
         account = await unit.accounts.get(shop, charge.account_id) if charge else None
     if charge is None:
         return None
-    sent = await send_charge(deps, account, charge)
+    if account is not None and charge.due <= today(deps):
+        sent = await _send_late(deps, account, charge)
+    else:
+        sent = await send_charge(deps, account, charge)
     await asyncio.shield(store_sent(deps, [sent]))
     return sent.charge

@@ -75,6 +75,9 @@ async def _all(deps: Deps, works: list[Awaitable[object]]) -> None:
 async def _settle_draft(deps: Deps, row: Agreement, now: datetime) -> None:
     if row.agreement_id is None and row.created_at > now - _DRAFT_LIFE:
         return
+    async with deps.store.begin() as unit:
+        # Before the look, so that a draft that cannot be read does not hold up the rest.
+        await unit.agreements.looked_at(row.shop, row.id, now)
     await settle_draft(deps, ACTOR, row)
 
 
