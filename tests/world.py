@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from app.main import Context, HttpClients, build, create_app
 from app.observability import Metrics
 from app.saleor.payloads import object_of
 from app.saleor.simulator import models as saleor_models
+from app.saleor.simulator.keys import SigningKey
 from app.saleor.simulator.server import create_app as saleor_app
 from app.saleor.simulator.simulator import Simulator as SaleorSimulator
 from app.usecases.accounts import create_client, set_account
@@ -179,11 +181,18 @@ class Router(httpx.AsyncBaseTransport):
         return await app.handle_async_request(request)
 
 
+@cache
+def _a_key(api_url: str) -> SigningKey:
+    """One key for each shop's name and process: making one takes longer than many a test."""
+    del api_url
+    return SigningKey()
+
+
 def new_shop(api_url: str, app: Callable[[], FastAPI], version: str = "3.23") -> SaleorSimulator:
     def clients() -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app()))
 
-    return SaleorSimulator(api_url, version, start=START, clients=clients)
+    return SaleorSimulator(api_url, version, start=START, clients=clients, key=_a_key(api_url))
 
 
 def settings_for(database_url: str, **over: Any) -> Settings:

@@ -108,7 +108,7 @@ class Caller:
     def require_owner(self, customer: str | None, agreement_id: str) -> None:
         """Another customer's agreement is not refused but unknown, so that ids cannot be probed."""
         if self.own_only and (customer is None or customer != self.id):
-            raise NotFound(f"no agreement {agreement_id:.60}", field="id")
+            raise NotFound(f"no agreement {agreement_id:.60}", field="agreementId")
 
 
 CUSTOMER_RIGHTS = frozenset({Scope.AGREEMENTS_READ, Scope.AGREEMENTS_WRITE, Scope.CHARGES_READ})

@@ -1,8 +1,8 @@
 """The queries: test auth, agreements, charges."""
 
 import base64
-import binascii
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 
 import strawberry
 
@@ -28,6 +28,7 @@ from app.usecases.agreements import get_agreement, list_agreements
 from app.usecases.charges import get_charge, get_charges
 
 MAX_PAGE = 100
+_ROW_ID = re.compile(r"[0-9a-f-]{1,36}")
 
 
 @strawberry.type
@@ -119,8 +120,16 @@ class Query:
 
 def _aware(wanted: AgreementFilter) -> None:
     for name, moment in (("createdFrom", wanted.created_from), ("createdTo", wanted.created_to)):
-        if moment is not None and moment.tzinfo is None:
+        if moment is not None and _utc(moment) is None:
             raise InvalidInput(f"{name} needs a time zone, for example 2026-01-31T00:00:00Z", field=name)
+
+
+def _utc(moment: datetime) -> datetime | None:
+    """The same moment in UTC; None where it has no zone or lies beyond the calendar."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except OverflowError:
+        return None
 
 
 def _page(
@@ -134,19 +143,20 @@ def _page(
         raise InvalidInput(f"a page has 1 to {MAX_PAGE} agreements", field="last" if backwards else "first")
     cursor = before if backwards else after
     newest_first = sort is None or sort.direction is OrderDirection.DESC
-    return Page(size, _read_cursor(cursor) if cursor else None, backwards, newest_first)
+    place = _read_cursor(cursor, "before" if backwards else "after") if cursor else None
+    return Page(size, place, backwards, newest_first)
 
 
 def _cursor(row: AgreementRow) -> str:
     return base64.urlsafe_b64encode(f"{row.created_at.isoformat()}|{row.id}".encode()).decode()
 
 
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
+def _read_cursor(cursor: str, field: str) -> tuple[datetime, str]:
     try:
         moment, _, row_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
-        read = datetime.fromisoformat(moment)
-    except (binascii.Error, ValueError):
-        raise InvalidInput("the cursor cannot be read; take one from pageInfo or an edge", field="after") from None
-    if read.tzinfo is None:
-        raise InvalidInput("the cursor cannot be read; take one from pageInfo or an edge", field="after")
+        read = _utc(datetime.fromisoformat(moment))
+    except ValueError:
+        read = None
+    if read is None or not _ROW_ID.fullmatch(row_id):
+        raise InvalidInput("the cursor cannot be read; take one from pageInfo or an edge", field=field)
     return read, row_id

@@ -1,9 +1,9 @@
 """The schema that is served, its limits, and its router."""
 
+import json
 from collections.abc import Awaitable, Callable
 
 import strawberry
-import structlog
 from fastapi import Request
 from graphql import GraphQLError
 from strawberry.extensions import (
@@ -28,6 +28,7 @@ from app.usecases.ports import Deps
 # A batch of 500 written out in the query itself, fields and all, stays below this.
 _MAX_TOKENS = 25_000
 _MAX_DEPTH = 10
+_MAX_JSON_DEPTH = 20
 _MAX_ALIASES = 15
 
 
@@ -38,11 +39,34 @@ def _unforeseen(error: GraphQLError) -> bool:
 
 class Schema(strawberry.Schema):
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Log what nobody foresaw. A query's text or variables are never written down: they hold people's data."""
-        del execution_context
+        """Tell what nobody foresaw. A query's text or variables are never written down: they hold people's data."""
+        context = execution_context.context if execution_context else None
         for error in errors:
-            if _unforeseen(error):
-                structlog.get_logger().error("graphql.unforeseen", path=str(error.path), exc_info=error.original_error)
+            if _unforeseen(error) and isinstance(context, Context) and error.original_error is not None:
+                context.deps.bug(error.original_error)
+
+
+class Router(GraphQLRouter[Context, None]):
+    """Bodies that are JSON but no request, or deeper than any request is, are refused like bodies that are no JSON."""
+
+    def decode_json(self, data: str | bytes) -> object:
+        try:
+            body = json.loads(data)
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict | list) or _depth(body) > _MAX_JSON_DEPTH:
+            raise json.JSONDecodeError("no GraphQL request", "", 0)
+        return body
+
+
+def _depth(body: object) -> int:
+    """How deep lists and objects are nested; level by level, so that no depth can overflow the stack."""
+    level, depth = [body], 0
+    while level and depth <= _MAX_JSON_DEPTH:
+        nested = [it for it in level if isinstance(it, dict | list)]
+        level = [child for it in nested for child in (it.values() if isinstance(it, dict) else it)]
+        depth += bool(nested)
+    return depth
 
 
 def make_schema() -> Schema:
@@ -66,13 +90,13 @@ def export() -> str:
     return make_schema().as_str() + "\n"
 
 
-def router(deps: Deps, who: Callable[[Request], Awaitable[Caller | RecurringError]]) -> GraphQLRouter[Context, None]:
+def router(deps: Deps, who: Callable[[Request], Awaitable[Caller | RecurringError]]) -> Router:
     """`who` finds out the caller; it answers with the refusal where there is none."""
 
     async def context(request: Request) -> Context:
         return Context(deps, await who(request))
 
-    return GraphQLRouter(
+    return Router(
         make_schema(),
         path="/graphql",
         context_getter=context,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 
 from app.domain.account import Installation
@@ -17,6 +18,7 @@ from app.domain.records import AppIdentity
 from app.saleor.documents import document
 
 _MAX_ANSWER = 5_000_000
+_LONGEST_ID, _LONGEST_VERSION = 256, 60  # what Saleor allows, and what our columns hold
 _DENIED = frozenset({"PermissionDenied", "JWTError", "InvalidTokenError", "ExpiredSignatureError"})
 
 
@@ -29,11 +31,16 @@ class SaleorClient:
 
     async def identify(self, shop: str, token: str) -> AppIdentity:
         data = await self._query(shop, token, "queries/app", {})
-        app = data.get("app")
-        if not isinstance(app, dict) or not isinstance(app.get("id"), str):
+        app = _object(data.get("app"))
+        app_id, identifier = app.get("id"), app.get("identifier")
+        if not isinstance(app_id, str) or not 0 < len(app_id) <= _LONGEST_ID:
             raise Misconfigured("the shop does not know this token")
-        version = (data.get("shop") or {}).get("version")
-        return AppIdentity(app["id"], app.get("identifier"), version)
+        version = _object(data.get("shop")).get("version")
+        return AppIdentity(
+            app_id,
+            identifier if isinstance(identifier, str) else None,
+            version[:_LONGEST_VERSION] if isinstance(version, str) else None,
+        )
 
     async def key_set(self, shop: str) -> str:
         parts = urlsplit(shop)
@@ -62,7 +69,7 @@ class SaleorClient:
         name = "mutations/report-charge"
         data = await self._query(installation.shop, _token(installation), name, variables, write=True)
         for mutation in ("updatePrivateMetadata", "orderNoteAdd"):
-            errors = (data.get(mutation) or {}).get("errors")
+            errors = _object(data.get(mutation)).get("errors")
             if errors is None or errors:
                 raise Misconfigured(f"Saleor refused {mutation}: {_texts(errors)}")
 
@@ -81,7 +88,7 @@ class SaleorClient:
             raise Unavailable("the shop's answer cannot be read")
         errors = answer.get("errors")
         if errors:
-            codes = {_code(error) for error in errors if isinstance(error, dict)}
+            codes = {_code(error) for error in errors if isinstance(error, dict)} if isinstance(errors, list) else set()
             if codes & _DENIED:
                 raise Misconfigured(f"Saleor denies the app this: {_texts(errors)}; install the app again")
             raise Unavailable(f"Saleor answered with errors: {_texts(errors)}")
@@ -100,7 +107,9 @@ class SaleorClient:
         try:
             async with asyncio.timeout(self._deadline):
                 response = await self._client.request(method, url, json=body, headers=headers, follow_redirects=False)
-        except (httpx.TransportError, TimeoutError, OSError) as error:
+        except (httpx.InvalidURL, ValueError) as error:
+            raise Unavailable("the shop's address or token is not one that can be sent") from error
+        except (httpx.RequestError, aiohttp.ClientError, TimeoutError, OSError) as error:
             text = f"the shop did not answer ({type(error).__name__})"
             raise (OutcomeUnknown(text) if write else Unavailable(text)) from error
         if response.status_code in {401, 403}:
@@ -110,6 +119,10 @@ class SaleorClient:
         if len(response.content) > _MAX_ANSWER:
             raise Unavailable("the shop's answer is too long")
         return response
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _token(installation: Installation) -> str:

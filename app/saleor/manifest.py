@@ -7,7 +7,7 @@ from typing import Any
 
 from app.saleor.documents import ROOT, document
 
-_VERSION = re.compile(r"(\d+)\.(\d+)")
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})", re.ASCII)
 _OLDEST = (3, 21)
 # An app is told of its own removal from 3.23 on; before that the event needs MANAGE_APPS (facts: SALEOR 2).
 _LIFECYCLE_SINCE = (3, 23)

@@ -4,6 +4,7 @@ Facts: SALEOR 3.2 (detached JWS, RFC 7797) and 7 (token claims).
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,11 +20,17 @@ from app.domain.errors import Unauthenticated, UnknownKey
 
 _ALGORITHMS = ["RS256"]
 _LEEWAY = timedelta(seconds=5)
+_PLAIN = re.compile(r"[\x21-\x7e]{1,255}")
+# Detached, over the raw bytes (RFC 7797): what keeps a customer's token from passing as a webhook's signature.
+_DETACHED = {"b64": False, "crit": ["b64"]}
 
 
 def verify_webhook(jwks: str, signature: str, body: bytes) -> None:
     """Raise unless `signature` is this shop's over exactly these bytes."""
-    _require_key(jwks, _header(signature))
+    header = _header(signature)
+    if {name: header.get(name) for name in _DETACHED} != _DETACHED:
+        raise Unauthenticated("the signature is no detached one")
+    _require_key(jwks, header)
     try:
         jws.deserialize_compact(signature, _keys(jwks), algorithms=_ALGORITHMS, payload=body)
     except (JoseError, ValueError):
@@ -37,7 +44,7 @@ def unverified_issuer(token: str) -> str:
         issuer = claims["iss"]
     except (ValueError, IndexError, KeyError, TypeError, RecursionError):
         raise Unauthenticated("the bearer token is no Saleor token") from None
-    if not isinstance(issuer, str):
+    if not isinstance(issuer, str) or not _PLAIN.fullmatch(issuer):
         raise Unauthenticated("the bearer token names no shop")
     return issuer
 
@@ -55,13 +62,16 @@ class TokenClaims:
 
 def verify_token(jwks: str, token: str, shop: str, now: datetime) -> TokenClaims:
     """Raise unless the token is the shop's, of this moment, and whole."""
-    _require_key(jwks, _header(token))
+    header = _header(token)
+    if "crit" in header:
+        raise Unauthenticated("the bearer token demands what is not known here")
+    _require_key(jwks, header)
     try:
         claims: Mapping[str, Any] = jwt.decode(token, _keys(jwks), algorithms=_ALGORITHMS).claims
     except (JoseError, ValueError):
         raise Unauthenticated("the bearer token is not signed by the shop") from None
     expires, user = claims.get("exp"), claims.get("user_id")
-    if claims.get("iss") != shop or not isinstance(user, str) or not user:
+    if claims.get("iss") != shop or not isinstance(user, str) or not _PLAIN.fullmatch(user):
         raise Unauthenticated("the bearer token is for another shop")
     if isinstance(expires, bool) or not isinstance(expires, int) or expires <= (now - _LEEWAY).timestamp():
         raise Unauthenticated("the bearer token has expired; get a new one from Saleor")
@@ -92,6 +102,8 @@ def _keys(jwks: str) -> KeySet:
 
 
 def _require_key(jwks: str, header: Mapping[str, Any]) -> None:
-    known = {key.get("kid") for key in json.loads(jwks).get("keys", []) if isinstance(key, dict)}
-    if header.get("kid") not in known:
+    kid = header.get("kid")
+    if not isinstance(kid, str):
+        raise Unauthenticated("the signature names no key")
+    if all(key.get("kid") != kid for key in json.loads(jwks).get("keys", []) if isinstance(key, dict)):
         raise UnknownKey("signed with a key that the shop does not show")

@@ -123,6 +123,10 @@ class InstallationRepository(_Repository):
     async def put(self, installation: Installation) -> None:
         await self._put(mapping.installation_row(installation, self._secrets), ["shop"])
 
+    async def renew_keys(self, shop: str, app_id: str, jwks: str) -> None:
+        same = and_(self._c.shop == shop, self._c.app_id == app_id, self._c.active)
+        await self._db.execute(update(self._t).where(same).values(jwks=jwks))
+
     async def forget(self, shop: str, at: datetime) -> None:
         accounts, clients = _table(AccountRow), _table(ApiClientRow)
         gone = {"active": False, "token_sealed": None, "jwks": None}

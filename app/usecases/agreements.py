@@ -89,10 +89,11 @@ def _draft(deps: Deps, account: Account, wish: AgreementWish, row_id: str) -> Ag
     if wish.initial_charge:
         it = wish.initial_charge
         initial = InitialCharge(Money(it.price, currency), it.description, it.transaction_type, f"vr-{row_id}")
+    end = wish.campaign_end
     if wish.campaign_price is not None:
-        if wish.campaign_end is None or wish.campaign_end <= deps.clock():
-            raise InvalidInput("a campaign needs an end in the future", field="campaign.end")
-        campaign = Campaign(Money(wish.campaign_price, currency), wish.campaign_end)
+        if end is None or end.tzinfo is None or end <= deps.clock():
+            raise InvalidInput("a campaign needs an end in the future, with a time zone", field="campaign.end")
+        campaign = Campaign(Money(wish.campaign_price, currency), end)
     agreement_url = wish.agreement_url or account.agreement_url
     if not agreement_url:
         raise InvalidInput(
@@ -254,7 +255,7 @@ async def cancel_agreements(deps: Deps, caller: Caller, ids: Sequence[str | Malf
             sheet.refuse(index, it.id, it.error)
         elif it in good:
             sheet.refuse(
-                index, it, Duplicate(f"the same as item {good[it]} of this batch; it is stopped once", field="id")
+                index, it, Duplicate(f"the same as item {good[it]} of this batch; it is stopped once", field="ids")
             )
         else:
             good[it] = index

@@ -299,7 +299,7 @@ async def get_charges(
 async def get_charge(deps: Deps, caller: Caller, agreement_id: str, charge_id: str) -> Charge:
     """One charge, read from Vipps now."""
     caller.require(Scope.CHARGES_READ)
-    check_id(charge_id, "charge id")
+    check_id(charge_id, "chargeId")
     agreement = await find_agreement(deps, caller, agreement_id)
     return await refresh_charge(deps, caller.actor, agreement, charge_id)
 

@@ -1,8 +1,6 @@
 """A shop's signing keys: the stored set first, and a fresh one at most now and then."""
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -24,7 +22,6 @@ class KeyRing:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._fetched: dict[str, datetime] = {}
-        self._lock = asyncio.Lock()
 
     async def check(self, installation: Installation, verify: Callable[[str], T]) -> T:
         try:
@@ -35,7 +32,7 @@ class KeyRing:
 
     async def _refetch(self, installation: Installation) -> str:
         shop = installation.shop
-        async with self._lock:
+        async with self._deps.turns.of(f"keys {shop}"):
             now = self._deps.clock()
             last = self._fetched.get(shop)
             if last is not None and now - last < _COOL_DOWN:
@@ -50,7 +47,5 @@ class KeyRing:
             except ProviderError as error:
                 raise Unavailable("the shop's keys cannot be fetched now") from error
             async with self._deps.store.begin() as unit:
-                current = await unit.installations.get(shop)
-                if current is not None and current.active:
-                    await unit.installations.put(replace(current, jwks=jwks))
+                await unit.installations.renew_keys(shop, installation.app_id, jwks)
             return jwks

@@ -68,7 +68,7 @@ async def find_agreements(deps: Deps, caller: Caller, ids: Sequence[str]) -> dic
     good: list[str] = []
     for agreement_id in wanted:
         try:
-            good.append(check_id(agreement_id, "agreement id"))
+            good.append(check_id(agreement_id, "agreementId"))
         except InvalidInput as error:
             found[agreement_id] = error
     async with deps.store.begin() as unit:
@@ -81,7 +81,7 @@ async def find_agreements(deps: Deps, caller: Caller, ids: Sequence[str]) -> dic
             found[agreement_id] = error
     missing = [agreement_id for agreement_id in good if agreement_id not in found]
     if missing and caller.own_only:
-        found |= {agreement_id: NotFound(f"no agreement {agreement_id}", field="id") for agreement_id in missing}
+        found |= {name: NotFound(f"no agreement {name}", field="agreementId") for name in missing}
     elif missing:
         found |= await _learn(deps, caller, missing)
     return found
@@ -133,7 +133,7 @@ async def _learn(deps: Deps, caller: Caller, ids: Sequence[str]) -> dict[str, Ag
             return await _adopt(deps, caller, account, seen)
         if not accounts:
             raise Misconfigured("the shop has no merchant account; set one with: account set")
-        raise NotFound(f"This agreement does not exist: {agreement_id}", field="id")
+        raise NotFound(f"This agreement does not exist: {agreement_id}", field="agreementId")
 
     answers = await each(deps, ids, str, ask)
     return {
@@ -167,7 +167,7 @@ async def _adopt(deps: Deps, caller: Caller, account: Account, seen: SeenAgreeme
         # Somebody was quicker: this shop, or another one that shares the merchant account.
         theirs = await unit.agreements.get(caller.shop, seen.agreement_id)
     if theirs is None:
-        raise NotFound(f"This agreement does not exist: {seen.agreement_id}", field="id")
+        raise NotFound(f"This agreement does not exist: {seen.agreement_id}", field="agreementId")
     return theirs
 
 

@@ -1,7 +1,6 @@
 """Who is calling: Basic credentials of an API client, or a Saleor token of a customer or of staff."""
 
 import base64
-import binascii
 
 from app.domain import account
 from app.domain.account import Caller
@@ -21,7 +20,7 @@ async def basic_caller(context: WebContext, authorization: str | None) -> Caller
         raise Unauthenticated("this needs Basic credentials of an API client; make one with: client create")
     try:
         client_id, colon, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         colon = ""
     if not colon:
         raise Unauthenticated("the Basic credentials cannot be read: they are base64 of id:secret")

@@ -17,6 +17,7 @@ from app.usecases.money_moves import ChargeMove
 from app.web.answers import WrongType
 
 T = TypeVar("T")
+_LONGEST_NUMBER = 20  # digits of a price that comes as text
 
 
 class _NotJson(str):
@@ -88,8 +89,8 @@ class _Fields:
     def minor(self, name: str) -> int:
         """An integer or a text of digits, in minor units."""
         value = self._item.get(name)
-        if isinstance(value, str) and value.isascii() and value.isdigit():
-            value = int(value[:20])
+        if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and value.isascii() and value.isdigit():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise InvalidInput(f"{name} is a whole number of minor units, for example 25000 for 250.00", field=name)
         return value

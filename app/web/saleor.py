@@ -1,6 +1,7 @@
 """What Saleor calls: the manifest, the token handshake, webhooks."""
 
 import json
+import re
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,6 +14,8 @@ from app.saleor.signatures import verify_webhook
 from app.usecases.installations import Webhook, receive, register
 from app.web.answers import http_status
 from app.web.context import WebContext
+
+_TOKEN = re.compile(r"[\x21-\x7e]{1,255}")  # Saleor's own have 30 characters
 
 
 def router(context: WebContext) -> APIRouter:
@@ -77,8 +80,8 @@ def _auth_token(body: bytes) -> str:
         token = json.loads(body)["auth_token"]
     except (ValueError, KeyError, TypeError, RecursionError):
         token = None
-    if not isinstance(token, str) or not token:
-        raise InvalidInput("the body holds no auth_token", field="auth_token")
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        raise InvalidInput("the body holds no auth_token that a header could carry", field="auth_token")
     return token
 
 

@@ -1,0 +1,238 @@
+"""Steps that the tests of the use cases share: subscribers, orders, charges, time that passes, and sudden death."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, cast
+
+from sqlalchemy import text
+
+from app.domain.account import Account, Caller, CallerKind, Scope, customer
+from app.domain.agreement import Agreement, TransactionType
+from app.domain.charge import ORDER_SLOT, Charge
+from app.domain.operation import OperationKind
+from app.domain.order import AGREEMENT_KEY
+from app.domain.plan import IntervalUnit
+from app.domain.provider import RecurringProvider
+from app.main import Context, build
+from app.saleor.simulator.deliveries import Mischief
+from app.saleor.simulator.models import Order, User
+from app.usecases.agreements import AgreementWish, InitialChargeWish, create_agreement, get_agreement
+from app.usecases.charges import ChargeMake, make_charges
+from app.usecases.money_moves import ChargeMove, move
+from app.usecases.ports import Deps, Shop, Store, Unit
+from app.vipps.simulator.faults import Fault
+from tests.world import SHOP, World
+
+MACHINE = Caller(CallerKind.CLIENT, SHOP, "vrc_test", frozenset(Scope))
+LEASE = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class Subscriber:
+    user: User
+    agreement: str
+
+
+async def an_agreement(world: World, user: User, shop: str = SHOP, *, approve: bool = True, **over: Any) -> str:
+    """Made by the customer; approved in the simulated app unless told otherwise. Its id."""
+    wish: dict[str, Any] = {
+        "price": 25_000,
+        "product_name": "Coffee",
+        "redirect_url": "https://shop.example/thanks",
+        "unit": IntervalUnit.MONTH,
+    }
+    row = await create_agreement(world.context.deps, customer(shop, user.id), AgreementWish(**(wish | over)))
+    assert row.agreement_id is not None
+    if approve:
+        world.vipps.approve(row.agreement_id)
+        await get_agreement(world.context.deps, customer(shop, user.id), row.agreement_id)
+    return row.agreement_id
+
+
+async def a_subscriber(world: World, **over: Any) -> Subscriber:
+    found = [user for user in world.saleor.users if not user.is_staff]
+    user = found[0] if found else world.saleor.create_customer()
+    return Subscriber(user, await an_agreement(world, user, **over))
+
+
+def an_order(world: World, who: Subscriber, amount: Any = 199, **over: Any) -> Order:
+    return world.saleor.create_order(who.user, amount=amount, metadata={AGREEMENT_KEY: who.agreement}, **over)
+
+
+def status_of(order: Order) -> str:
+    return order.private_metadata.get("vipps-recurring.status", "")
+
+
+def reason_of(order: Order) -> str:
+    return order.private_metadata.get("vipps-recurring.reason", "")
+
+
+def notes_of(order: Order) -> list[str]:
+    return [note.message or "" for note in order.notes]
+
+
+async def a_made_charge(world: World, agreement: str, price: int = 10_000, order_id: str | None = None) -> Charge:
+    """A charge made by API; raises the item's error where there is one."""
+    result = await make_charges(
+        world.context.deps, MACHINE, [ChargeMake(agreement, price, "Coffee", order_id=order_id)]
+    )
+    return result.items[0].answer
+
+
+async def a_collected_charge(world: World, price: int = 25_000) -> ChargeMove:
+    """An agreement whose initial charge was collected on approval, as a refund of all of it."""
+    return await _with_initial(world, price, TransactionType.DIRECT_CAPTURE, OperationKind.REFUND)
+
+
+async def a_reserved_charge(world: World, price: int = 25_000) -> ChargeMove:
+    """An agreement whose initial charge is reserved, as its capture."""
+    return await _with_initial(world, price, TransactionType.RESERVE_CAPTURE, OperationKind.CAPTURE)
+
+
+async def _with_initial(world: World, price: int, kind: TransactionType, wanted: OperationKind) -> ChargeMove:
+    who = await a_subscriber(world, initial_charge=InitialChargeWish(price, "First box", kind))
+    [charge] = world.vipps.charges(who.agreement)
+    return ChargeMove(wanted, who.agreement, charge.id, description="Broken" if wanted is OperationKind.REFUND else "")
+
+
+async def moved(world: World, *moves: ChargeMove) -> Sequence[Any]:
+    return (await move(world.context.deps, MACHINE, list(moves))).items
+
+
+async def charge_of(world: World, order: Order, shop: str = SHOP) -> Charge | None:
+    slot = ORDER_SLOT + order.id
+    async with world.context.store.begin() as unit:
+        return (await unit.charges.by_slots(shop, [slot])).get(slot)
+
+
+async def agreement_row(world: World, agreement_id: str) -> Agreement:
+    async with world.context.store.begin() as unit:
+        row = await unit.agreements.get(SHOP, agreement_id)
+    assert row is not None
+    return row
+
+
+async def raw(world: World, table: str) -> list[dict[str, Any]]:
+    """What is really in a table, past our own mapping."""
+    async with world.context.store.engine.connect() as connection:
+        found = await connection.execute(text(f'SELECT * FROM "{table}"'))  # noqa: S608  # a table of ours
+        return [dict(row) for row in found.mappings()]
+
+
+async def recover(world: World, rounds: int = 3, pause: timedelta = LEASE) -> None:
+    """Time passes, the sweeper runs and webhooks come in."""
+    for _ in range(rounds):
+        world.advance(pause)
+        await world.sweep()
+        await world.drain()
+
+
+def another_worker(world: World) -> Context:
+    """A second process on the same database. Close its store; the HTTP clients are the first one's."""
+    it = world.context
+    return build(it.settings, jobs=world.jobs, clock=world.time, http=it.http, metrics=it.metrics)
+
+
+def creations(world: World, amount: int) -> list[Any]:
+    return [entry for entry in world.effects("create") if entry.amount == amount]
+
+
+def keys_and_bodies(world: World, operation: str) -> dict[str, set[str]]:
+    """Per idempotency key the bodies that were sent with it."""
+    found: dict[str, set[str]] = {}
+    for request in world.vipps.requests:
+        if request.operation == operation:
+            found.setdefault(request.idempotency_key or "", set()).add(request.body_sha256)
+    return found
+
+
+class Died(BaseException):
+    """The process is gone; no handler of ours may catch this."""
+
+
+class Life:
+    """Counts the points at which a process can die, and dies at one of them."""
+
+    def __init__(self, dies_at: int = 0, dies_on: str = "") -> None:
+        self.dies_at = dies_at
+        self.dies_on = dies_on
+        self.steps: list[str] = []
+
+    def step(self, what: str) -> None:
+        self.steps.append(what)
+        if len(self.steps) == self.dies_at or what == self.dies_on:
+            raise Died(what)
+
+    @property
+    def ended(self) -> bool:
+        return len(self.steps) >= self.dies_at
+
+    @property
+    def last(self) -> str:
+        return f"death {self.dies_at}, {self.steps[-1] if self.steps else 'at once'}"
+
+
+class MortalStore:
+    """Dies before a transaction, inside it before its commit, or right after it."""
+
+    def __init__(self, store: Store, life: Life) -> None:
+        self._store = store
+        self._life = life
+
+    def begin(self) -> AbstractAsyncContextManager[Unit]:
+        return self._begin()
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[Unit]:
+        self._life.step("before a transaction")
+        async with self._store.begin() as unit:
+            yield unit
+            self._life.step("before a commit")
+        self._life.step("after a commit")
+
+    async def release_leases(self) -> None:
+        await self._store.release_leases()
+
+
+class _MortalCalls:
+    """Any object with asynchronous methods; dies before or after one of their calls."""
+
+    def __init__(self, inner: object, life: Life) -> None:
+        self._inner = inner
+        self._life = life
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        async def call(*args: Any, **more: Any) -> Any:
+            self._life.step(f"before {name}")
+            answer = await method(*args, **more)
+            self._life.step(f"after {name}")
+            return answer
+
+        return call
+
+
+def mortal(deps: Deps, life: Life) -> Deps:
+    """The same collaborators in a process that dies at a given step."""
+
+    def provider(account: Account) -> RecurringProvider:
+        return cast(RecurringProvider, _MortalCalls(deps.provider(account), life))
+
+    return replace(
+        deps, store=MortalStore(deps.store, life), shop=cast(Shop, _MortalCalls(deps.shop, life)), provider=provider
+    )
+
+
+def only_order_created(world: World) -> None:
+    """No later event comes to the rescue: what is not done when an order is created is the sweeper's to do."""
+    world.saleor.mischief = Mischief(
+        drop=True, events=frozenset({"ORDER_CONFIRMED", "ORDER_UPDATED", "ORDER_METADATA_UPDATED"})
+    )
+
+
+def trouble(world: World, operation: str, what: Mapping[str, Any]) -> None:
+    """The next call of that operation meets this."""
+    world.vipps.faults.add(Fault(operation=operation, **what))

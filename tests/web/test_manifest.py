@@ -1,0 +1,213 @@
+"""The manifest for every Saleor version, and its agreement with the documents we send and the paths we serve."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    validate,
+)
+
+from app.saleor.manifest import app_identifier, event_names, manifest, schema_version
+from app.saleor.simulator.schema import schema_of
+from tests.web.helpers import outside
+from tests.world import APP_URL, SHOP, World, make_world
+
+PROJECT = Path(__file__).resolve().parents[2]
+VERSIONS = ("3.21", "3.22", "3.23", "3.24")
+GARBAGE = (None, "", "x", "3", "latest", "v3.23", "-1.-1", "3.", ".23", "null")
+DOCUMENTS = sorted((PROJECT / "graphql").glob("*/*.graphql"))
+
+
+@pytest.fixture
+async def served(sqlite_url: str) -> AsyncIterator[World]:
+    world = make_world(sqlite_url)
+    yield world
+    await world.context.close()
+
+
+async def fetch(world: World, version: str | None) -> dict[str, Any]:
+    headers = {} if version is None else {"Saleor-Schema-Version": version}
+    answer = await world.http.get("/api/manifest", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("application/json")
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def names(body: dict[str, Any]) -> list[str]:
+    return [event for hook in body["webhooks"] for event in hook["asyncEvents"]]
+
+
+@pytest.fixture(params=VERSIONS)
+def versioned(request: pytest.FixtureRequest, shared_data: Callable[[str], Path]) -> tuple[str, GraphQLSchema]:
+    """A version and Saleor's real schema of it."""
+    version: str = request.param
+    return version, schema_of(version, shared_data(f"saleor/schema-{version}.graphql").parent)
+
+
+# What is served
+
+
+async def test_every_version_gets_all_that_saleor_requires(served: World) -> None:
+    for version in VERSIONS:
+        body = await fetch(served, version)
+        assert (body["id"], body["name"], body["version"]) == ("vipps-recurring", "Vipps Recurring", served.app.version)
+        assert body["tokenTargetUrl"] == f"{APP_URL}/api/register"
+        assert set(body["permissions"]) == {"HANDLE_PAYMENTS", "MANAGE_ORDERS"}
+        assert body["author"].strip()
+        assert len(body["name"]) <= 60
+        assert len(body["author"]) <= 60
+        assert None not in body.values()
+        for hook in body["webhooks"]:
+            assert set(hook) >= {"name", "targetUrl", "query", "asyncEvents", "isActive"}
+            assert hook["targetUrl"].startswith(f"{APP_URL}/api/webhooks/saleor/")
+            assert len(hook["targetUrl"]) <= 255
+
+
+@pytest.mark.parametrize(("version", "tells"), [("3.21", False), ("3.22", False), ("3.23", True), ("3.24", True)])
+async def test_the_own_removal_and_identifiers_are_known_from_323_on(
+    served: World, version: str, *, tells: bool
+) -> None:
+    body = await fetch(served, version)
+    assert ("APP_DELETED" in names(body)) is tells
+    assert all(("identifier" in hook) is tells for hook in body["webhooks"])
+    identifiers = [hook.get("identifier") for hook in body["webhooks"]]
+    assert not tells or len(set(identifiers)) == len(identifiers)
+
+
+async def test_the_order_events_are_in_every_version(served: World) -> None:
+    for version in VERSIONS:
+        wanted = {"ORDER_CREATED", "ORDER_CONFIRMED", "ORDER_UPDATED", "ORDER_METADATA_UPDATED"}
+        assert wanted <= set(names(await fetch(served, version)))
+
+
+async def test_without_a_readable_version_the_oldest_manifest_is_served(served: World) -> None:
+    oldest = await fetch(served, "3.21")
+    for header in GARBAGE:
+        assert await fetch(served, header) == oldest, header
+        assert schema_version(header) == (3, 21), header
+
+
+@pytest.mark.parametrize("header", ["3.23.28", "3.23-a.1", "3.99", "4.0", "10.0"])
+async def test_patch_levels_and_later_versions_get_the_newest_manifest(served: World, header: str) -> None:
+    assert await fetch(served, header) == await fetch(served, "3.24")
+
+
+async def test_a_hostile_version_header_is_answered_like_none(served: World) -> None:
+    http = outside(served)
+    for header in ("9" * 5000 + ".1", "3." + "9" * 5000, "3.23" + "\t" * 100):
+        answer = await http.get("/api/manifest", headers={"Saleor-Schema-Version": header})
+        assert answer.status_code == 200, header[:20]
+
+
+# Documents, events and paths agree
+
+
+def test_every_document_is_valid_against_every_version(versioned: tuple[str, GraphQLSchema]) -> None:
+    version, schema = versioned
+    assert DOCUMENTS
+    for path in DOCUMENTS:
+        assert validate(schema, parse(path.read_text())) == [], f"{path.name} for {version}"
+
+
+async def test_every_query_of_the_manifest_is_valid_for_its_version(
+    served: World, versioned: tuple[str, GraphQLSchema]
+) -> None:
+    version, schema = versioned
+    for hook in (await fetch(served, version))["webhooks"]:
+        assert validate(schema, parse(hook["query"])) == [], hook["name"]
+
+
+def _operation(document: DocumentNode) -> OperationDefinitionNode:
+    [operation] = [it for it in document.definitions if isinstance(it, OperationDefinitionNode)]
+    return operation
+
+
+def _fields(operation: OperationDefinitionNode) -> set[str]:
+    """What the one event of a subscription selects."""
+    [event] = operation.selection_set.selections
+    assert isinstance(event, FieldNode)
+    assert event.name.value == "event"
+    assert event.selection_set is not None
+    [fragment] = event.selection_set.selections
+    assert isinstance(fragment, InlineFragmentNode)
+    assert fragment.type_condition is not None
+    return {it.name.value for it in fragment.selection_set.selections if isinstance(it, FieldNode)} | {
+        "on " + fragment.type_condition.name.value
+    }
+
+
+def test_each_webhook_listens_to_the_event_that_its_document_selects_and_asks_for_the_recipient() -> None:
+    for hook in manifest(APP_URL, "1", "3.24")["webhooks"]:
+        operation = _operation(parse(hook["query"]))
+        assert operation.operation is OperationType.SUBSCRIPTION
+        [event] = hook["asyncEvents"]
+        fields = _fields(operation)
+        assert "on " + "".join(part.capitalize() for part in event.split("_")) in fields
+        assert {"recipient", "issuedAt"} <= fields
+        assert fields & {"order", "app"}
+
+
+def test_there_is_a_document_for_each_event_and_an_event_for_each_document() -> None:
+    events = event_names()
+    assert set(events) == {path.stem for path in DOCUMENTS if path.parent.name == "subscriptions"}
+    assert {name.replace("-", "_") for name in events} == set(events.values())
+    assert set(events.values()) == {name.lower() for name in names(manifest(APP_URL, "1", "3.24"))}
+
+
+async def test_each_target_url_of_the_manifest_is_served(served: World) -> None:
+    for hook in (await fetch(served, "3.24"))["webhooks"]:
+        answer = await served.http.post(hook["targetUrl"], content=b"{}")
+        # It is known, and wants its headers.
+        assert answer.status_code == 400, hook["targetUrl"]
+        assert "Saleor-Event" in answer.json()["error"]["message"]
+    assert (await served.http.post("/api/webhooks/saleor/unknown", content=b"{}")).status_code == 404
+
+
+def test_documents_are_what_their_folder_says() -> None:
+    kinds = {"queries": OperationType.QUERY, "mutations": OperationType.MUTATION}
+    kinds["subscriptions"] = OperationType.SUBSCRIPTION
+    for path in DOCUMENTS:
+        assert _operation(parse(path.read_text())).operation is kinds[path.parent.name]
+
+
+def test_the_graphql_folder_is_no_package() -> None:
+    """It would hide graphql-core, and nothing could be imported any more."""
+    assert list((PROJECT / "graphql").rglob("*.py")) == []
+
+
+def test_the_identifier_never_changes() -> None:
+    """Saleor keeps transactions by it: another identifier is another app."""
+    assert app_identifier() == "vipps-recurring"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_each_version_of_the_simulated_shop_installs_the_app(sqlite_url: str, version: str) -> None:
+    world = make_world(sqlite_url, version=version)
+    app = await world.install()
+    assert app.is_installed
+    assert app.permissions == {"HANDLE_PAYMENTS", "MANAGE_ORDERS"}
+    assert len(app.webhooks) == (5 if version in {"3.23", "3.24"} else 4)
+    async with world.context.store.begin() as unit:
+        installation = await unit.installations.get(SHOP)
+    assert installation is not None
+    assert (installation.app_id, installation.token) == (app.id, app.token)
+    assert (installation.saleor_version or "").startswith(version)
+    await world.context.close()
+
+
+async def test_the_manifest_may_be_read_by_anybody_and_holds_no_secret(served: World) -> None:
+    answer = await served.http.get("/api/manifest")
+    assert isinstance(answer, httpx.Response)
+    for secret in served.context.settings.secret_key:
+        assert secret not in answer.text
