@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Vipps Recurring for Saleor.")
 accounts = typer.Typer(no_args_is_help=True, help="Merchant accounts at Vipps.")
 clients = typer.Typer(no_args_is_help=True, help="API clients, for Basic auth.")
+shops = typer.Typer(no_args_is_help=True, help="Shops that installed the app.")
+app.add_typer(shops, name="shop")
 app.add_typer(accounts, name="account")
 app.add_typer(clients, name="client")
 T = TypeVar("T")
@@ -116,6 +118,14 @@ def simulate(
     if which not in {"vipps", "saleor"}:
         raise typer.BadParameter("say vipps or saleor")
     serve_simulator(which, host, port or (8100 if which == "vipps" else 8200))
+
+
+@shops.command("forget")
+def shop_forget(shop: Shop) -> None:
+    """Erase a shop's token, keys and merchant secrets and revoke its API clients, where it cannot tell us itself."""
+    from app.usecases.installations import forget_shop
+
+    typer.echo(_with_context(lambda context: forget_shop(context.deps, shop)))
 
 
 def _secret(name: str, variable: str, file: Path | None) -> str:

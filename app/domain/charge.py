@@ -131,6 +131,10 @@ class Charge:
             failure=seen.failure_text if forward else self.failure,
         )
 
+    def matches(self, seen: "SeenCharge") -> bool:
+        """Whether a charge that Vipps shows under our order id can be this one."""
+        return seen.amount == self.amount.minor and seen.description == self.description
+
     def contradicts(self, seen: "SeenCharge") -> bool:
         """True where an observation would be a step back: kept out of the row, shown in the audit."""
         return seen.status not in (self.status, ChargeStatus.UNKNOWN) and seen.status not in _NEXT[self.status]
@@ -143,9 +147,12 @@ class Charge:
         if self.status is _S.RESERVED or self.due > now.date() + timedelta(days=1):
             return tomorrow
         if self.due > now.date():
-            # Norway's first run of the day is over by then (facts: VIPPS 6.3).
-            return min(tomorrow, datetime(self.due.year, self.due.month, self.due.day, 8, 30, tzinfo=UTC))
+            # The last look at the order before Vipps' first run of the due day (facts: VIPPS 6.3).
+            return min(tomorrow, datetime(self.due.year, self.due.month, self.due.day, tzinfo=UTC))
         return now + timedelta(minutes=15)
+
+    def leased_longer(self, more: timedelta) -> "Charge":
+        return self if self.lease_until is None else replace(self, lease_until=self.lease_until + more)
 
     def freed(self) -> "Charge":
         """Give up the slot where the same may rightly be asked for again.

@@ -41,6 +41,18 @@ class Order:
         return self.status in _DEAD
 
     @property
+    def paid_elsewhere(self) -> bool:
+        """Paid, authorised or about to be, by somebody else: this app writes no payments to Saleor."""
+        return self.charge_status != "NONE" or self.authorize_status != "NONE" or self.payment_pending
+
+    @property
+    def unwanted(self) -> str | None:
+        """Why a charge of this order that is not collected yet is taken back; None where it is wanted."""
+        if self.dead:
+            return f"the order is {self.status}"
+        return "the order was paid in another way" if self.paid_elsewhere else None
+
+    @property
     def waits(self) -> bool:
         """Not an order yet: a later event will tell, and nobody has to be told now."""
         return self.status in _NOT_YET

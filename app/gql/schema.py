@@ -6,14 +6,7 @@ from collections.abc import Awaitable, Callable
 import strawberry
 from fastapi import Request
 from graphql import GraphQLError
-from strawberry.extensions import (
-    MaskErrors,
-    MaxAliasesLimiter,
-    MaxTokensLimiter,
-    ParserCache,
-    QueryDepthLimiter,
-    ValidationCache,
-)
+from strawberry.extensions import MaskErrors, MaxTokensLimiter
 from strawberry.fastapi import GraphQLRouter
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
@@ -21,15 +14,14 @@ from strawberry.types import ExecutionContext
 from app.domain.account import Caller
 from app.domain.errors import RecurringError
 from app.gql.context import Context
+from app.gql.limits import LimitedValidation, ShortParserCache
 from app.gql.mutations import Mutation
 from app.gql.queries import Query
 from app.usecases.ports import Deps
 
 # A batch of 500 written out in the query itself, fields and all, stays below this.
 _MAX_TOKENS = 25_000
-_MAX_DEPTH = 10
 _MAX_JSON_DEPTH = 20
-_MAX_ALIASES = 15
 
 
 def _unforeseen(error: GraphQLError) -> bool:
@@ -76,10 +68,8 @@ def make_schema() -> Schema:
         config=StrawberryConfig(auto_camel_case=True),
         extensions=[
             lambda: MaxTokensLimiter(max_token_count=_MAX_TOKENS),
-            lambda: QueryDepthLimiter(max_depth=_MAX_DEPTH),
-            lambda: MaxAliasesLimiter(max_alias_count=_MAX_ALIASES),
-            lambda: ParserCache(maxsize=200),
-            lambda: ValidationCache(maxsize=200),
+            lambda: ShortParserCache(maxsize=100),
+            lambda: LimitedValidation(maxsize=100),
             lambda: MaskErrors(should_mask_error=_unforeseen, error_message="An internal error; it is logged."),
         ],
     )

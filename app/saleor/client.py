@@ -18,6 +18,7 @@ from app.domain.records import AppIdentity
 from app.saleor.documents import document
 
 _MAX_ANSWER = 5_000_000
+_MAX_KEYS_ANSWER, _MAX_KEYS = 65_536, 20
 _LONGEST_ID, _LONGEST_VERSION = 256, 60  # what Saleor allows, and what our columns hold
 _DENIED = frozenset({"PermissionDenied", "JWTError", "InvalidTokenError", "ExpiredSignatureError"})
 
@@ -45,12 +46,12 @@ class SaleorClient:
     async def key_set(self, shop: str) -> str:
         parts = urlsplit(shop)
         url = f"{parts.scheme}://{parts.netloc}/.well-known/jwks.json"
-        text = (await self._send("GET", url)).text
         try:
+            text = (await self._send("GET", url, ceiling=_MAX_KEYS_ANSWER)).decode()
             keys = json.loads(text)["keys"]
         except (ValueError, KeyError, TypeError, RecursionError):
             keys = None
-        if not isinstance(keys, list) or not keys:
+        if not isinstance(keys, list) or not 0 < len(keys) <= _MAX_KEYS:
             raise Unavailable("the shop shows no keys at /.well-known/jwks.json")
         return text
 
@@ -78,10 +79,10 @@ class SaleorClient:
     ) -> dict[str, Any]:
         body = {"query": document(name), "variables": variables}
         headers = {"Authorization": f"Bearer {token}"}
-        response = await self._send("POST", shop, body=body, headers=headers, write=write)
+        content = await self._send("POST", shop, body=body, headers=headers, write=write)
         try:
             # Money comes as JSON numbers; a float must never touch it.
-            answer = json.loads(response.content, parse_float=Decimal)
+            answer = json.loads(content, parse_float=Decimal)
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
@@ -103,10 +104,18 @@ class SaleorClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         write: bool = False,
-    ) -> httpx.Response:
+        ceiling: int = _MAX_ANSWER,
+    ) -> bytes:
+        # A packed answer could unpack to gigabytes: it is not asked for, and not unpacked if it comes.
+        plain = {"Accept-Encoding": "identity"} | dict(headers or {})
         try:
             async with asyncio.timeout(self._deadline):
-                response = await self._client.request(method, url, json=body, headers=headers, follow_redirects=False)
+                request = self._client.build_request(method, url, json=body, headers=plain)
+                response = await self._client.send(request, stream=True, follow_redirects=False)
+                try:
+                    content = await _at_most(response, ceiling)
+                finally:
+                    await response.aclose()
         except (httpx.InvalidURL, ValueError) as error:
             raise Unavailable("the shop's address or token is not one that can be sent") from error
         except (httpx.RequestError, aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -116,9 +125,18 @@ class SaleorClient:
             raise Misconfigured(f"the shop refuses the app's token ({response.status_code}); install the app again")
         if not response.is_success:
             raise Unavailable(f"the shop answered {response.status_code}", status=response.status_code)
-        if len(response.content) > _MAX_ANSWER:
+        return content
+
+
+async def _at_most(response: httpx.Response, ceiling: int) -> bytes:
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise Unavailable("the shop packs its answers although it was asked not to")
+    content = bytearray()
+    async for piece in response.aiter_raw():
+        content += piece
+        if len(content) > ceiling:
             raise Unavailable("the shop's answer is too long")
-        return response
+    return bytes(content)
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -24,9 +24,7 @@ class SqlStore:
 
     def __init__(self, url: str, secrets: SecretBox, *, pool_size: int = 10) -> None:
         self.sqlite = url.startswith("sqlite")
-        self.engine = (
-            _sqlite_engine(url) if self.sqlite else create_async_engine(url, pool_size=pool_size, max_overflow=0)
-        )
+        self.engine = _sqlite_engine(url) if self.sqlite else _postgres_engine(url, pool_size)
         self._secrets = secrets
 
     @asynccontextmanager
@@ -86,8 +84,13 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
+    # A statement's parameters are people's data: they stay out of its errors.
+    return create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
+
+
 def _sqlite_engine(url: str) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=60)
+    engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=60, hide_parameters=True)
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(dbapi: Any, _record: object) -> None:

@@ -116,8 +116,9 @@ class _Repository:
 class InstallationRepository(_Repository):
     row = InstallationRow
 
-    async def get(self, shop: str) -> Installation | None:
-        row = await self._one(self._c.shop == shop)
+    async def get(self, shop: str, *, lock: bool = False) -> Installation | None:
+        query = select(self._t).where(self._c.shop == shop)
+        row = (await self._db.execute(query.with_for_update() if lock else query)).mappings().first()
         return mapping.installation(row, self._secrets) if row else None
 
     async def put(self, installation: Installation) -> None:
@@ -127,14 +128,17 @@ class InstallationRepository(_Repository):
         same = and_(self._c.shop == shop, self._c.app_id == app_id, self._c.active)
         await self._db.execute(update(self._t).where(same).values(jwks=jwks))
 
-    async def forget(self, shop: str, at: datetime) -> None:
+    async def forget(self, shop: str, app_id: str, at: datetime) -> bool:
         accounts, clients = _table(AccountRow), _table(ApiClientRow)
         gone = {"active": False, "token_sealed": None, "jwks": None}
-        await self._db.execute(update(self._t).where(self._c.shop == shop).values(gone))
+        this = update(self._t).where(self._c.shop == shop, self._c.app_id == app_id).values(gone)
+        if (await self._db.execute(this.returning(self._c.shop))).first() is None:
+            return False
         blank = {"client_secret_sealed": None, "subscription_key_sealed": None}
         await self._db.execute(update(accounts).where(accounts.c.shop == shop).values(blank))
         live = and_(clients.c.shop == shop, clients.c.revoked_at.is_(None))
         await self._db.execute(update(clients).where(live).values(revoked_at=at))
+        return True
 
 
 class AccountRepository(_Repository):
@@ -276,7 +280,7 @@ class ChargeRepository(_Repository):
         statement = _insert(self._db, self._t).on_conflict_do_nothing().returning(self._c.id)
         # Rows as parameters, not as VALUES: the statement is compiled once and sent in large pieces.
         # Sorted, so that two batches with the same slots do not wait for each other crosswise.
-        ordered = sorted(charges, key=lambda charge: charge.slot or charge.id)
+        ordered = sorted(charges, key=lambda charge: charge.slot or charge.charge_id or charge.id)
         added = await self._db.execute(statement, [mapping.charge_row(charge) for charge in ordered])
         return frozenset(added.scalars())
 
@@ -284,7 +288,10 @@ class ChargeRepository(_Repository):
         await self._save([mapping.charge_row(charge) for charge in charges])
 
     async def record_sent(self, charges: Sequence[Charge]) -> None:
-        await self._save([mapping.charge_row(it) for it in charges], self._c.status == ChargeStatus.NEW.value)
+        # The number of attempts tells whether somebody else has taken the charge over since.
+        same_attempt = self._c.attempts == bindparam("v_attempts")
+        rows = [mapping.charge_row(it) for it in charges]
+        await self._save(rows, self._c.status == ChargeStatus.NEW.value, same_attempt)
 
     async def look_again(self, shop: str, charge_row_id: str, at: datetime | None) -> None:
         where = (self._c.shop == shop, self._c.id == charge_row_id)

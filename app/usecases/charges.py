@@ -99,6 +99,9 @@ async def make_charges(deps: Deps, caller: Caller, items: Sequence[ChargeMake | 
     agreements = await chargeable_agreements(deps, caller, [make.agreement_id for make in wanted.values()])
     accounts = await _accounts(deps, caller.shop)
     drafts = await _decide(deps, caller, wanted, agreements, sheet, accounts=accounts)
+    # The last of a long batch waits for its turn: nobody else shall send it meanwhile.
+    turns = timedelta(seconds=len(drafts) // deps.limits.concurrency * deps.limits.call_seconds)
+    drafts = {index: draft.leased_longer(turns) for index, draft in drafts.items()}
     async with deps.store.begin() as unit:
         added = await unit.charges.add_all(list(drafts.values()))
         await unit.audit.add([_stored(charge) for charge in drafts.values() if charge.id in added])

@@ -18,7 +18,7 @@ from app.domain.errors import (
 )
 from app.domain.records import AuditEntry, InboxEntry
 from app.usecases.batches import unforeseen
-from app.usecases.keys import KeyRing
+from app.usecases.keys import KeyRing, key_ids
 from app.usecases.orders import charge_order
 from app.usecases.ports import Deps
 from app.usecases.retries import next_attempt
@@ -49,7 +49,8 @@ async def register(deps: Deps, shop: str, token: str, app_identifier: str) -> In
         installed_at=deps.clock(),
     )
     async with deps.store.begin() as unit:
-        before = await unit.installations.get(shop)
+        before = await unit.installations.get(shop, lock=True)
+        _require_same_shop(before, installation)
         await unit.installations.put(installation)
         what = AuditEntry(
             shop,
@@ -62,6 +63,20 @@ async def register(deps: Deps, shop: str, token: str, app_identifier: str) -> In
         )
         await unit.audit.add([what])
     return installation
+
+
+def _require_same_shop(before: Installation | None, now: Installation) -> None:
+    """Another Saleor behind the same name must not inherit its accounts, clients and customers.
+
+    A shop that is installed shows at least one of the keys it had; what shows none may have taken over the name.
+    """
+    if before is None or not before.active or before.jwks is None or before.app_id == now.app_id:
+        return
+    if not key_ids(before.jwks) & key_ids(now.jwks or ""):
+        raise Forbidden(
+            "the app is installed in another shop under this address, whose keys were different; if this shop really "
+            "took its place, the operator says so first with: shop forget"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +168,20 @@ async def _apply(deps: Deps, entry: InboxEntry, object_id: str | None) -> str:
     return await charge_order(deps, await installed(deps, entry.shop), object_id)
 
 
-async def forget(deps: Deps, shop: str, app_id: str | None) -> str:
+async def forget(deps: Deps, shop: str, app_id: str | None, actor: str = "saleor:app_deleted") -> str:
     """Uninstalled: erase what we hold in confidence. A late event about an earlier installation changes nothing."""
     now = deps.clock()
     async with deps.store.begin() as unit:
-        installation = await unit.installations.get(shop)
-        if installation is None or installation.app_id != app_id:
+        if app_id is None or not await unit.installations.forget(shop, app_id, now):
             return "another installation took its place; nothing forgotten"
-        await unit.installations.forget(shop, now)
-        what = AuditEntry(shop, "saleor:app_deleted", "installation.forgotten", installation.app_id, now)
-        await unit.audit.add([what])
+        await unit.audit.add([AuditEntry(shop, actor, "installation.forgotten", app_id, now)])
     return "token, keys and merchant secrets erased; API clients revoked"
+
+
+async def forget_shop(deps: Deps, shop: str) -> str:
+    """The operator's way, for shops that cannot tell (Saleor before 3.23, a shop that is gone)."""
+    async with deps.store.begin() as unit:
+        installation = await unit.installations.get(shop)
+    if installation is None:
+        raise NotFound("this shop has not installed the app", field="shop")
+    return await forget(deps, shop, installation.app_id, "operator:cli")

@@ -1,5 +1,6 @@
 """A shop's signing keys: the stored set first, and a fresh one at most now and then."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -10,6 +11,15 @@ from app.usecases.ports import Deps
 
 T = TypeVar("T")
 _COOL_DOWN = timedelta(seconds=30)
+
+
+def key_ids(jwks: str) -> frozenset[str]:
+    """The ids in a key set; empty for what cannot be read."""
+    try:
+        keys = json.loads(jwks)["keys"]
+        return frozenset(str(key["kid"]) for key in keys if isinstance(key, dict) and "kid" in key)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return frozenset()
 
 
 class KeyRing:

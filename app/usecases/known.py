@@ -13,7 +13,7 @@ from datetime import datetime
 from app.domain.account import Account, Caller
 from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import Charge, ChargeOrigin, SeenCharge
-from app.domain.errors import InvalidInput, Misconfigured, NotFound, RecurringError, Rejected
+from app.domain.errors import InvalidInput, Misconfigured, NotFound, ProviderError, RecurringError, Rejected
 from app.domain.money import Money
 from app.domain.operation import key_for
 from app.domain.provider import SeenAgreement
@@ -121,16 +121,20 @@ async def _learn(deps: Deps, caller: Caller, ids: Sequence[str]) -> dict[str, Ag
             theirs |= {(environment.value, agreement_id) for agreement_id in elsewhere}
 
     async def ask(agreement_id: str) -> Agreement:
+        trouble: RecurringError | None = None
         for account in accounts:
             if (account.environment.value, agreement_id) in theirs:
                 continue
             try:
                 seen = await deps.provider(account).get_agreement(agreement_id)
-            except Rejected as error:
-                if error.unknown_object:
-                    continue
-                raise
+            except ProviderError as error:
+                # Another account may know it; what stood in the way is told if none does.
+                if not (isinstance(error, Rejected) and error.unknown_object):
+                    trouble = error
+                continue
             return await _adopt(deps, caller, account, seen)
+        if trouble is not None:
+            raise trouble
         if not accounts:
             raise Misconfigured("the shop has no merchant account; set one with: account set")
         raise NotFound(f"This agreement does not exist: {agreement_id}", field="agreementId")
@@ -242,7 +246,10 @@ async def observe_charges(
     agreement_id = agreement.agreement_id or ""
     audit: list[AuditEntry] = []
     async with deps.store.begin() as unit:
-        rows = dict(await unit.charges.find(agreement.shop, agreement_id, [it.charge_id for it in seen], lock=True))
+        ours = await unit.charges.find(agreement.shop, agreement_id, [it.charge_id for it in seen], lock=True)
+        shown = {it.charge_id: it for it in seen}
+        # A charge of ours whose outcome is open is not the one that somebody made under the same order id before.
+        rows = {name: row for name, row in ours.items() if row.charge_id is not None or row.matches(shown[name])}
         strangers = [found_charge(agreement, it, now) for it in seen if it.charge_id not in rows]
         await unit.charges.add_all(strangers)
         rows |= {row.order_id: row for row in strangers}

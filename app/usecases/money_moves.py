@@ -118,4 +118,6 @@ def _decided(charge: Charge, it: ChargeMove) -> dict[str, str | int]:
         charge.require_capturable()
         return {"amount": charge.amount.minor, "currency": currency.value, "description": it.description}
     amount = charge.check_refund(None if it.price is None else Money(it.price, currency))
-    return {"amount": amount.minor, "currency": currency.value, "description": it.description}
+    # What was refunded before tells later whether this refund took effect, should its answer be lost.
+    before = {"refunded_before": charge.refunded} if it.kind is OperationKind.REFUND else {}
+    return {"amount": amount.minor, "currency": currency.value, "description": it.description} | before

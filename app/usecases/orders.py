@@ -7,13 +7,13 @@ from datetime import timedelta
 from app.domain.account import Account, Installation, system
 from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import DESCRIPTION_MAX, ORDER_SLOT, Charge, ChargeOrigin, ChargeStatus, check_limit
-from app.domain.errors import IllegalState, InvalidInput, LimitExceeded, NotFound, ProviderError
+from app.domain.errors import IllegalState, InvalidInput, LimitExceeded, Misconfigured, NotFound, ProviderError
 from app.domain.money import Money
 from app.domain.operation import OperationKind
 from app.domain.order import NOT_CHARGED, Order, OrderReport, refusal
 from app.domain.records import AuditEntry
 from app.usecases.charges import ChargeMake, new_charge, refresh_charge
-from app.usecases.known import refresh_agreement
+from app.usecases.known import account_for_channel, refresh_agreement
 from app.usecases.operations import new_operation, perform
 from app.usecases.ports import Deps
 from app.usecases.sending import resume_charge, send_charge, store_sent
@@ -42,7 +42,7 @@ async def _charge_order(deps: Deps, installation: Installation, order_id: str) -
     if order.waits:
         return f"the order is {order.status}; it is looked at again when it is confirmed"
     agreement = await _agreement_of(deps, installation.shop, order)
-    reason = refusal(order, agreement)
+    reason = refusal(order, agreement) or await _wrong_account(deps, installation.shop, order, agreement)
     if reason is None and agreement is not None and order.total is not None:
         try:
             stored = await _store(deps, installation.shop, order, agreement, order.total)
@@ -58,6 +58,19 @@ async def _charge_of(deps: Deps, order: Order, shop: str) -> Charge | None:
     slot = ORDER_SLOT + order.id
     async with deps.store.begin() as unit:
         return (await unit.charges.by_slots(shop, [slot])).get(slot)
+
+
+async def _wrong_account(deps: Deps, shop: str, order: Order, agreement: Agreement | None) -> str | None:
+    """Money for a channel's orders belongs to that channel's merchant, and play money from the test environment pays
+    for nothing in a live one.
+    """
+    try:
+        account = await account_for_channel(deps, shop, order.channel)
+    except (InvalidInput, Misconfigured):
+        return f"channel {order.channel} has no merchant account"
+    if agreement is not None and agreement.account_id != account.id:
+        return f"agreement {agreement.agreement_id} belongs to another merchant account than channel {order.channel}"
+    return None
 
 
 async def _agreement_of(deps: Deps, shop: str, order: Order) -> Agreement | None:
@@ -118,10 +131,11 @@ async def _send(deps: Deps, stored: Stored) -> Charge:
 
 
 async def _follow(deps: Deps, installation: Installation, order: Order, charge: Charge) -> str:
-    """A charge of this order exists: see it through, and take it back where the order was cancelled."""
+    """A charge of this order exists: see it through, or take it back where the order shall not be paid by it."""
+    unwanted = order.unwanted
     if charge.status is ChargeStatus.NEW:
-        charge = await resume_charge(deps, charge.shop, charge.id) or charge
-    if order.dead and charge.status in _CANCELLABLE:
+        charge = await resume_charge(deps, charge.shop, charge.id, withdraw=unwanted) or charge
+    if unwanted is not None and charge.status in _CANCELLABLE:
         charge = await _take_back(deps, installation.shop, charge)
     if charge.status is ChargeStatus.NEW:
         return f"charge {charge.order_id} is stored and its outcome is open; it is sent again with the same key"

@@ -19,14 +19,17 @@ Clock = Callable[[], datetime]
 
 
 class Installations(Protocol):
-    async def get(self, shop: str) -> Installation | None: ...
+    async def get(self, shop: str, *, lock: bool = False) -> Installation | None: ...
     async def put(self, installation: Installation) -> None: ...
     async def renew_keys(self, shop: str, app_id: str, jwks: str) -> None:
         """Replace the key set of this very installation, if it still stands."""
         ...
 
-    async def forget(self, shop: str, at: datetime) -> None:
-        """Deactivate: erase the token, the key set, the accounts' secrets; revoke the shop's API clients."""
+    async def forget(self, shop: str, app_id: str, at: datetime) -> bool:
+        """Deactivate this very installation; False where another one took its place.
+
+        Erases the token, the key set and the accounts' secrets, and revokes the shop's API clients.
+        """
         ...
 
 
@@ -80,7 +83,7 @@ class Charges(Protocol):
 
     async def save_all(self, charges: Sequence[Charge]) -> None: ...
     async def record_sent(self, charges: Sequence[Charge]) -> None:
-        """Save the outcome of a call, unless the row is no longer NEW: then somebody saw more than this call did."""
+        """Save the outcome of a call, unless the row is no longer NEW or another attempt has begun: they know more."""
         ...
 
     async def look_again(self, shop: str, charge_row_id: str, at: datetime | None) -> None: ...
@@ -200,11 +203,16 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`lease_seconds` outlives the slowest call; `concurrency` is how many calls one batch keeps in flight."""
+    """`lease_seconds` is how long a row is left to whoever took it; `call_seconds` is reckoned for a call of a batch.
+
+    A lease that ends too early costs a repeat with the same key, never a second charge: the number of attempts decides
+    whose outcome is stored. `concurrency` is how many calls one batch keeps in flight.
+    """
 
     max_sync_batch: int = 500
     concurrency: int = 32
     lease_seconds: int = 120
+    call_seconds: int = 30
     inbox_attempts: int = 200
 
 

@@ -5,14 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from app.domain.account import Account
-from app.domain.charge import Charge, ChargeRequest, ChargeStatus, SeenCharge
-from app.domain.errors import Misconfigured, ProviderError, RecurringError, Rejected
+from app.domain.charge import Charge, ChargeRequest, ChargeStatus
+from app.domain.errors import Misconfigured, OutcomeUnknown, ProviderError, RecurringError, Rejected
 from app.domain.operation import key_for
-from app.domain.provider import RecurringProvider
 from app.domain.records import AuditEntry
 from app.usecases.batches import unforeseen
 from app.usecases.ports import Deps
 from app.usecases.retries import kept, next_attempt, today
+
+_CONFLICT = 409
+_OTHER_BODY = "idempotentkey.hash.mismatch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +58,20 @@ async def _create(deps: Deps, account: Account | None, charge: Charge) -> Charge
     )
     try:
         charge_id = await provider.create_charge(request, key=charge.idempotency_key)
-    except Rejected:
-        # After an earlier attempt without an answer, a no may mean "I have it already": a key does not live for ever.
-        seen = await _read_back(provider, charge) if charge.attempts > 1 else None
-        if seen is None:
+    except Rejected as error:
+        # A no may mean "I have it already" (a key does not live for ever), and a conflict may mean "I am at it".
+        if charge.attempts == 1 and error.status != _CONFLICT:
             raise
+        try:
+            seen = await provider.get_charge(charge.agreement_id, charge.order_id)
+        except Rejected as unknown:
+            if error.status == _CONFLICT and unknown.unknown_object and error.provider_code != _OTHER_BODY:
+                raise OutcomeUnknown(f"{error.message}; Vipps may still be at it", status=error.status) from error
+            raise error from None
+        if not charge.matches(seen):
+            raise  # somebody else's charge has the order id that the caller chose
         return charge.see(seen)
     return replace(charge, charge_id=charge_id, status=ChargeStatus.PENDING, failure_code=None, failure=None)
-
-
-async def _read_back(provider: RecurringProvider, charge: Charge) -> SeenCharge | None:
-    """Our own order id is Vipps' charge id (facts: VIPPS 4.5)."""
-    try:
-        seen = await provider.get_charge(charge.agreement_id, charge.order_id)
-    except Rejected:
-        return None
-    return seen if seen.amount == charge.amount.minor and seen.description == charge.description else None
 
 
 def _later(deps: Deps, charge: Charge, error: RecurringError) -> Sent:
@@ -91,8 +91,8 @@ def _entry(deps: Deps, before: Charge, after: Charge, reason: str) -> AuditEntry
     return AuditEntry(before.shop, before.actor, action, name, deps.clock(), before.status, after.status, reason)
 
 
-async def _send_late(deps: Deps, account: Account, charge: Charge) -> Sent:
-    """A charge whose outcome stayed open until its due date became illegal, and with it the stored request.
+async def _send_late(deps: Deps, account: Account, charge: Charge, withdraw: str | None) -> Sent:
+    """A charge whose outcome stayed open until its due date became illegal, or until nobody wants it any more.
 
     If Vipps has it, it is settled. If Vipps says that there is no such charge, it gets a new due date and with it a new
     key, stored before it is sent; the order id stays, and Vipps takes that only once.
@@ -105,10 +105,15 @@ async def _send_late(deps: Deps, account: Account, charge: Charge) -> Sent:
     except ProviderError as error:
         return _later(deps, charge, error)
     else:
+        if not charge.matches(seen):
+            return await send_charge(deps, account, charge)  # another charge has that id: Vipps will say so
         now = deps.clock()
         found = charge.see(seen)
         after = replace(found, lease_until=None, next_attempt_at=found.next_look(now))
         return Sent(after, _entry(deps, charge, after, "found at Vipps"))
+    if withdraw is not None:
+        given_up = replace(charge, status=ChargeStatus.CANCELLED, failure=withdraw, failure_code=None, lease_until=None)
+        return Sent(given_up, _entry(deps, charge, given_up, withdraw))
     due = today(deps) + timedelta(days=account.lead_days)
     renewed = replace(charge, due=due, idempotency_key=key_for("create-charge", f"{charge.id}/{due}"))
     why = f"due {charge.due} has passed unsent"
@@ -127,16 +132,19 @@ async def store_sent(deps: Deps, sent: list[Sent]) -> None:
         await unit.audit.add([it.audit for it in sent])
 
 
-async def resume_charge(deps: Deps, shop: str, charge_row_id: str) -> Charge | None:
-    """Send a NEW charge again if nobody else holds it; None where somebody does or it is settled."""
+async def resume_charge(deps: Deps, shop: str, charge_row_id: str, *, withdraw: str | None = None) -> Charge | None:
+    """Send a NEW charge again if nobody else holds it; None where somebody does or it is settled.
+
+    With a reason to `withdraw` it is not sent any more: it is found at Vipps, or given up.
+    """
     now = deps.clock()
     async with deps.store.begin() as unit:
         charge = await unit.charges.claim(shop, charge_row_id, now, now + timedelta(seconds=deps.limits.lease_seconds))
         account = await unit.accounts.get(shop, charge.account_id) if charge else None
     if charge is None:
         return None
-    if account is not None and charge.due <= today(deps):
-        sent = await _send_late(deps, account, charge)
+    if account is not None and (withdraw is not None or charge.due <= today(deps)):
+        sent = await _send_late(deps, account, charge, withdraw)
     else:
         sent = await send_charge(deps, account, charge)
     await asyncio.shield(store_sent(deps, [sent]))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from app.domain.agreement import Agreement
 from app.domain.charge import Charge
-from app.domain.errors import NotFound, RecurringError
+from app.domain.errors import NotFound, ProviderError, RecurringError
 from app.usecases.agreements import settle_draft
 from app.usecases.charges import refresh_charge
 from app.usecases.installations import apply_inbox, installed
@@ -46,7 +46,7 @@ async def sweep(deps: Deps, object_id: Callable[[str], str | None]) -> Swept:
         drafts = await unit.agreements.unsettled(now - _DRAFT_LOOK, _PAGE)
         unsettled = await unit.charges.unsettled(now, _PAGE)
     await _all(deps, [apply_inbox(deps, object_id, shop, entry_id) for shop, entry_id in inbox])
-    await _all(deps, [resume_charge(deps, it.shop, it.id) for it in unsent])
+    await _all(deps, [_send_again(deps, it) for it in unsent])
     await _all(deps, [resume_operation(deps, it.shop, it.id) for it in operations])
     await _all(deps, [_settle_draft(deps, it, now) for it in drafts])
     await _all(deps, [_follow(deps, it, now) for it in unsettled])
@@ -70,6 +70,18 @@ async def _all(deps: Deps, works: list[Awaitable[object]]) -> None:
                 deps.bug(error)
 
     await asyncio.gather(*(one(work) for work in works))
+
+
+async def _send_again(deps: Deps, charge: Charge) -> None:
+    """A charge of an order goes by way of the order, which may have been cancelled or paid meanwhile."""
+    if charge.saleor_order is None:
+        await resume_charge(deps, charge.shop, charge.id)
+        return
+    try:
+        await charge_order(deps, await installed(deps, charge.shop), charge.saleor_order)
+    except (NotFound, ProviderError):
+        # The shop is gone or cannot be asked: what was sent before has to be found out all the same.
+        await resume_charge(deps, charge.shop, charge.id)
 
 
 async def _settle_draft(deps: Deps, row: Agreement, now: datetime) -> None:

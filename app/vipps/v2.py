@@ -74,8 +74,8 @@ class _Agreement(_Wire):
         return SeenAgreement(
             agreement_id=self.id,
             status=_agreement_status(self.status),
-            product_name=self.product_name,
-            product_description=self.product_description or "",
+            product_name=self.product_name[:100],
+            product_description=(self.product_description or "")[:255],
             price=Money(self.price or 0, currency),
             plan=Plan(IntervalUnit(self.interval), self.interval_count),
             start=self.start,
@@ -121,11 +121,11 @@ class _Charge(_Wire):
             amount=self.amount,
             captured=self.amount if collected else 0,  # v2 captures all or nothing and shows no captured amount
             refunded=self.amount_refunded or 0,
-            description=self.description or "",
-            kind=self.type or "RECURRING",
-            transaction_id=self.transaction_id,
-            failure_reason=self.failure_reason,
-            failure_text=self.failure_description,
+            description=(self.description or "")[:255],
+            kind=(self.type or "RECURRING")[:20],
+            transaction_id=_short(self.transaction_id, 64),
+            failure_reason=_short(self.failure_reason, 120),
+            failure_text=_short(self.failure_description, 300),
         )
 
 
@@ -271,6 +271,11 @@ def _initial_body(initial: InitialCharge) -> dict[str, Any]:
     if initial.order_id:
         body["orderId"] = initial.order_id
     return body
+
+
+def _short(text: str | None, longest: int) -> str | None:
+    """No text of Vipps' is so long today; one that were must not keep a row from being stored."""
+    return None if text is None else text[:longest]
 
 
 def _instant(moment: datetime) -> str:
