@@ -57,7 +57,7 @@ class Mutation:
             except (Unauthenticated, Forbidden):
                 raise
             except RecurringError as error:
-                return AgreementUpdate(agreement=None, errors=[MutationError.of(error)])
+                return AgreementUpdate(agreement=None, errors=[MutationError.of(error, {"agreementId": "id"})])
         return AgreementUpdate(agreement=Agreement.of(row), errors=[])
 
     @strawberry.mutation(description="Stop agreements, for good. Open and reserved charges are cancelled with them.")

@@ -1,6 +1,6 @@
 """Output types: what the domain knows, in Saleor's habits of naming."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -147,8 +147,10 @@ class MutationError:
     message: str
 
     @classmethod
-    def of(cls, error: RecurringError) -> "MutationError":
-        return cls(field=error.field and camel(error.field), code=error.code, message=error.message)
+    def of(cls, error: RecurringError, own_name: Mapping[str, str] | None = None) -> "MutationError":
+        """`own_name` maps the use case's field to the mutation's argument, where the two differ."""
+        field = error.field and camel(error.field)
+        return cls(field=(own_name or {}).get(field or "", field), code=error.code, message=error.message)
 
 
 @strawberry.type(description="Why one item of a batch was not done.")

@@ -132,7 +132,7 @@ async def _at_most(response: httpx.Response, ceiling: int) -> bytes:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise Unavailable("the shop packs its answers although it was asked not to")
     content = bytearray()
-    async for piece in response.aiter_raw():
+    async for piece in response.aiter_bytes():
         content += piece
         if len(content) > ceiling:
             raise Unavailable("the shop's answer is too long")

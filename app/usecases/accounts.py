@@ -1,6 +1,7 @@
 """Merchant accounts and API clients of a shop: set, checked, made, revoked."""
 
 import hashlib
+import re
 import secrets
 import uuid
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from app.domain.records import AuditEntry
 from app.usecases.known import account_for_channel
 from app.usecases.ports import Deps
 
+_CLIENT_ID = re.compile(r"vrc_[0-9a-f]{24}")
 _NOT_INSTALLED = "this shop has not installed the app yet; install it from the Saleor Dashboard first"
 
 
@@ -111,13 +113,15 @@ async def revoke_client(deps: Deps, client_id: str) -> datetime:
 
 def hash_secret(secret: str) -> str:
     """The secret is 32 random bytes, so one round of SHA-256 is as good as a slow hash and costs a request nothing."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 async def client_caller(deps: Deps, client_id: str, secret: str) -> Caller:
     """Who a pair of Basic credentials is; the same answer for an unknown id, a wrong secret and a revoked client."""
-    async with deps.store.begin() as unit:
-        client = await unit.clients.get(client_id)
+    client = None
+    if _CLIENT_ID.fullmatch(client_id):
+        async with deps.store.begin() as unit:
+            client = await unit.clients.get(client_id)
     known = client.secret_hash if client else hash_secret("")
     right = secrets.compare_digest(known, hash_secret(secret))
     if client is None or not right or client.revoked_at is not None:

@@ -286,6 +286,8 @@ async def test_what_nobody_foresaw_is_masked(one_world: World, headers: dict[str
         assert error["message"] == "An internal error; it is logged."
         assert "SELECT" not in str(error)
         assert "agreement WHERE" not in str(error)
+    assert len(one_world.unforeseen) == 2
+    one_world.unforeseen.clear()
 
 
 async def test_refusals_carry_a_code_and_no_stack(one_world: World) -> None:

@@ -258,7 +258,7 @@ async def test_an_event_comes_back_as_it_was_to_whoever_claims_it(store: SqlStor
     entry = an_inbox_entry(received_at=OSLO, body='{"note": "æøå ☕ ' + "x" * 100_000 + '"}')
     await added(store, entry)
     async with store.begin() as unit:
-        assert await unit.inbox.claim(SHOP, entry.id, NOW, SOON) == replace(entry, attempts=1)
+        assert await unit.inbox.claim(SHOP, entry.id, OSLO, OSLO + timedelta(minutes=1)) == replace(entry, attempts=1)
 
 
 async def test_the_audit_tells_its_entries_in_order(store: SqlStore) -> None:
@@ -814,7 +814,7 @@ async def test_another_shop_changes_nothing(store: SqlStore) -> None:
         assert await unit.charges.get(SHOP, charge.id) == charge
         assert await unit.operations.get(SHOP, operation.id) == operation
         assert await unit.inbox.waiting(NOW, 10) == [(SHOP, entry.id)]
-        assert await unit.inbox.claim(SHOP, entry.id, NOW, SOON) == replace(entry, attempts=1)
+        assert await unit.inbox.claim(SHOP, entry.id, OSLO, OSLO + timedelta(minutes=1)) == replace(entry, attempts=1)
 
 
 async def attempt(store: SqlStore, work: Callable[[SqlUnit], Awaitable[None]]) -> None:
@@ -843,13 +843,15 @@ async def test_another_shop_does_not_take_over_an_api_client(store: SqlStore) ->
 
 
 async def test_a_shop_that_leaves_takes_its_secrets_and_nobody_elses(store: SqlStore) -> None:
-    mine = [an_installation(), an_account(), an_account(channel="b2b"), an_api_client()]
+    installation = an_installation()
+    mine = [installation, an_account(), an_account(channel="b2b"), an_api_client()]
     revoked = an_api_client(revoked_at=NOW - timedelta(days=1), created_at=NOW + timedelta(seconds=1))
     theirs = [an_installation(shop=OTHER_SHOP), an_account(shop=OTHER_SHOP), an_api_client(shop=OTHER_SHOP)]
     agreement = an_agreement()
     await added(store, *mine, revoked, *theirs, agreement)
     async with store.begin() as unit:
-        await unit.installations.forget(SHOP, NOW)
+        assert not await unit.installations.forget(SHOP, "another installation", NOW)
+        assert await unit.installations.forget(SHOP, installation.app_id, NOW)
     async with store.begin() as unit:
         gone = await unit.installations.get(SHOP)
         assert gone is not None

@@ -377,7 +377,7 @@ async def test_news_of_an_order_do_not_send_its_charge_before_vipps_wants_to_hea
 @on_sqlite
 async def test_a_refusal_by_vipps_is_never_sent_again(world: World) -> None:
     who = await a_subscriber(world)
-    for status, style in ((400, "documented"), (404, "problem"), (409, "azure"), (422, "text")):
+    for status, style in ((400, "documented"), (404, "problem"), (413, "azure"), (422, "text")):
         world.vipps.faults.add("status", status=status, style=style, operation="createCharge")
     orders = [an_order(world, who, amount=10 + number) for number in range(4)]
     await world.drain()
@@ -508,7 +508,7 @@ async def test_a_refund_that_vipps_repeats_is_counted_once(world: World) -> None
     world.vipps.faults.add("status", status=503, operation="getCharge")
     world.advance(LEASE)
 
-    await world.sweep()
+    await recover(world)
 
     assert [it.amount for it in world.effects("refund")] == [5_000]
     [row] = await raw(world, "charge")
