@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import signal
+import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -68,11 +70,18 @@ def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
     import uvicorn
 
     from app.config import load
-    from app.main import serving_app
+    from app.main import require_database, serving_app
     from app.observability import configure_logging
 
     settings = load()
     configure_logging(settings.log_level, settings.log_format)
+    try:
+        asyncio.run(require_database(settings))
+    except RecurringError as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(1) from None
+    # uvicorn ends in order and then raises the signal again: being asked to end is no failure.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     served = serving_app(settings)
     uvicorn.run(served, host=host, port=port, log_config=None, access_log=False, server_header=False)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -239,14 +238,20 @@ async def _first_sweep(context: Context) -> None:
         context.metrics.bug(error)
 
 
-async def prepare_database(context: Context) -> None:
-    """SQLite belongs to this process alone: migrate it, and take back what a dead process held.
+async def require_database(settings: Settings) -> None:
+    """PostgreSQL is shared, so it is migrated by a command: raises where it is away or not up to date."""
+    store = SqlStore(settings.database, SecretBox(list(settings.secret_key)))
+    try:
+        if not store.sqlite and not await store.migrated():
+            raise Misconfigured("the database is not up to date: run vipps-recurring migrate")
+    except OSError as error:
+        raise Misconfigured(f"the database cannot be reached: {error.strerror or type(error).__name__}") from error
+    finally:
+        await store.close()
 
-    PostgreSQL is shared, so it is migrated by a command and must be up to date.
-    """
+
+async def prepare_database(context: Context) -> None:
+    """SQLite belongs to this process alone: migrate it, and take back what a dead process held."""
     if context.store.sqlite:
         await context.store.migrate()
         await context.store.release_leases()
-    elif not await context.store.migrated():
-        print("the database is not up to date: run vipps-recurring migrate", file=sys.stderr)  # noqa: T201
-        raise SystemExit(1)

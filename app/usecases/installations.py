@@ -70,7 +70,7 @@ def _require_same_shop(before: Installation | None, now: Installation) -> None:
 
     A shop that is installed shows at least one of the keys it had; what shows none may have taken over the name.
     """
-    if before is None or not before.active or before.jwks is None or before.app_id == now.app_id:
+    if before is None or not before.active or before.jwks is None:
         return
     if not key_ids(before.jwks) & key_ids(now.jwks or ""):
         raise Forbidden(

@@ -168,7 +168,7 @@ async def report_charge(deps: Deps, installation: Installation, charge: Charge, 
         return
     order = order or await deps.shop.order(installation, claimed.saleor_order)
     if order is not None:
-        await _tell(deps, installation, order, _report(claimed))
+        await _tell(deps, installation, order, _report(claimed, order.unwanted))
     async with deps.store.begin() as unit:
         await unit.charges.mark_reported(claimed.shop, claimed.id, claimed.status)
 
@@ -193,7 +193,7 @@ def _refused(order: Order, reason: str) -> OrderReport:
     )
 
 
-def _report(charge: Charge) -> OrderReport:
+def _report(charge: Charge, unwanted: str | None) -> OrderReport:
     name = charge.charge_id or charge.order_id
     reason = ": ".join(part for part in (charge.failure_code, charge.failure) if part)
     match charge.status:
@@ -205,6 +205,9 @@ def _report(charge: Charge) -> OrderReport:
             text = f"Vipps charges {charge.amount} on {charge.due} (charge {name}, agreement {charge.agreement_id})."
         case ChargeStatus.CHARGED:
             text = f"Vipps collected {charge.amount} (charge {name})."
+        case ChargeStatus.CANCELLED:
+            reason = unwanted or reason
+            text = f"Vipps: charge {name} of {charge.amount} is cancelled" + (f", because {reason}." if reason else ".")
         case _:
             text = f"Vipps: charge {name} of {charge.amount} is {charge.status}."
     return OrderReport(charge.saleor_order or "", charge.status.value, text, charge.charge_id or "", reason)

@@ -1,6 +1,7 @@
 """What the GraphQL endpoint refuses: amounts that are none, requests that are too large, formats it does not speak."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -327,3 +328,44 @@ async def test_the_schema_can_be_asked_for_and_any_origin_may_ask(one_world: Wor
     assert preflight.status_code == 200
     assert preflight.headers["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Credentials" not in preflight.headers
+
+
+# Queries that are small to write and large to look at
+
+
+async def test_fragments_that_double_at_each_level_are_refused_at_once(one_world: World) -> None:
+    levels = 30
+    fragments = " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(levels))
+    query = f"{{ ...F0 }} {fragments} fragment F{levels} on Query {{ authTest {{ ok }} }}"
+    began = time.process_time()
+
+    answer = await ask(one_world, query)
+
+    assert answer["errors"][0]["message"] == "the query has more than 20 fragment spreads"
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("{ " + "authTest { ok } " * 500 + "}", "selections"),
+        ("{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }", "circles"),
+        ("{ ...A } fragment A on Query { authTest { ok } ...A }", "circles"),
+        ("{ agreements " + "{ edges { node " * 6 + "{ id }" + " } }" * 6 + " }", "deep"),
+        ("{ " + " ".join(f"a{n}: authTest {{ ok }}" for n in range(16)) + " }", "aliases"),
+    ],
+)
+async def test_a_query_that_is_too_large_is_refused_before_it_is_validated(
+    one_world: World, query: str, why: str
+) -> None:
+    [error] = (await ask(one_world, query))["errors"]
+    assert why in error["message"]
+
+
+async def test_a_large_batch_written_into_the_query_itself_is_no_large_query(
+    one_world: World, headers: dict[str, str]
+) -> None:
+    items = " ".join(f'{{ agreementId: "agr_x{n}", price: 100, description: "x" }}' for n in range(300))
+    query = f"mutation {{ chargeMake(charges: [{items}]) {{ errors {{ index code }} }} }}"
+    answer = await ask(one_world, query, {}, headers)
+    assert len(answer["data"]["chargeMake"]["errors"]) == 300
