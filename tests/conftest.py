@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 import pytest_socket
 from sqlmodel import SQLModel
+from structlog.testing import capture_logs
 
 from app.storage.database import SqlStore
 from app.storage.secrets import SecretBox
@@ -32,6 +33,13 @@ POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432
 def _only_loopback() -> None:
     """Whoever tries to reach anything else gets SocketConnectBlockedError; the plugin lifts this after the test."""
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+@pytest.fixture(autouse=True)
+def _unprinted_logs() -> Iterator[None]:
+    """Printing a line for each request, or a traceback in colour, takes longer than many a test."""
+    with capture_logs():
+        yield
 
 
 class MovableClock:
@@ -190,4 +198,23 @@ async def world(database_url: str) -> AsyncIterator[World]:
     yield world
     await world.context.close()
     # A test that provokes the unforeseen empties the list itself.
+    assert world.unforeseen == []
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, _sqlite_migrated: Path) -> str:
+    """A migrated, empty SQLite file."""
+    path = tmp_path / "one.db"
+    shutil.copy(_sqlite_migrated, path)
+    return f"sqlite+aiosqlite:///{path}"
+
+
+@pytest.fixture
+async def one_world(sqlite_url: str) -> AsyncIterator[World]:
+    """As `world`, on SQLite only: for what no database can change."""
+    world = make_world(sqlite_url)
+    await world.install()
+    await world.set_account()
+    yield world
+    await world.context.close()
     assert world.unforeseen == []

@@ -346,7 +346,7 @@ def test_nobody_looks_at_a_final_charge(status: ChargeStatus) -> None:
     [
         (S.PENDING, date(2026, 4, 20), NOW + timedelta(days=1)),
         (S.RESERVED, date(2026, 3, 1), NOW + timedelta(days=1)),
-        (S.DUE, date(2026, 3, 3), datetime(2026, 3, 3, 8, 30, tzinfo=UTC)),
+        (S.DUE, date(2026, 3, 3), datetime(2026, 3, 3, tzinfo=UTC)),
         (S.DUE, date(2026, 3, 2), NOW + timedelta(minutes=15)),
         (S.UNKNOWN, date(2026, 3, 1), NOW + timedelta(minutes=15)),
     ],
