@@ -70,8 +70,9 @@ def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
     import uvicorn
 
     from app.config import load
-    from app.main import require_database, serving_app
+    from app.main import require_database
     from app.observability import configure_logging
+    from app.serving import serving_app
 
     settings = load()
     configure_logging(settings.log_level, settings.log_format)

@@ -13,28 +13,34 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
 
 from app.demo_story import Story, StoryError
-from app.saleor.simulator.server import create_app as saleor_app
-from app.saleor.simulator.simulator import Simulator as SaleorSimulator
-from app.vipps.simulator import Simulator as VippsSimulator
-from app.vipps.simulator import SimulatorConfig
-from app.vipps.simulator import create_app as vipps_app
 
 _START_SECONDS = 60.0
+
+
+def _vipps(url: str) -> Any:
+    from app.vipps.simulator import Simulator, SimulatorConfig, create_app
+
+    return create_app(Simulator(SimulatorConfig(public_url=url)))
+
+
+def _saleor(url: str) -> Any:
+    from app.saleor.simulator.server import create_app
+    from app.saleor.simulator.simulator import Simulator
+
+    # The part of the schema that is served is enough to look around, and is read in no time.
+    return create_app(Simulator(f"{url}/graphql/", schema_directory=None))
 
 
 def serve_simulator(which: str, host: str, port: int) -> None:
     """Serve one simulator in this process."""
     url = f"http://{host}:{port}"
-    served = (
-        vipps_app(VippsSimulator(SimulatorConfig(public_url=url)))
-        if which == "vipps"
-        else saleor_app(SaleorSimulator(f"{url}/graphql/"))
-    )
+    served = _vipps(url) if which == "vipps" else _saleor(url)
     uvicorn.run(served, host=host, port=port, log_level="warning", access_log=False)
 
 

@@ -1,46 +1,33 @@
-"""The composition root: settings to collaborators to an ASGI app; the only file that knows every concrete class."""
+"""The composition root: settings to collaborators; the only file that knows every concrete class behind a Protocol."""
 
-import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
 import httpx
-import structlog
-from fastapi import FastAPI, Request
 from httpx_aiohttp import AiohttpTransport
-from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
 from app.config import Settings
-from app.domain.account import Account, Caller, Environment
-from app.domain.errors import Misconfigured, RecurringError
+from app.domain.account import Account, Environment
+from app.domain.errors import Misconfigured
 from app.domain.provider import RecurringProvider
-from app.gql import schema as graphql_schema
-from app.jobs.engine import Engine
 from app.jobs.inline import InlineJobs
-from app.jobs.workflows import register
-from app.observability import Metrics, RequestLog
+from app.observability import Metrics
 from app.saleor.client import SaleorClient
 from app.saleor.manifest import app_identifier
 from app.saleor.network import GuardedResolver, ShopRules
-from app.saleor.payloads import object_of
 from app.storage.database import SqlStore
 from app.storage.secrets import SecretBox
 from app.usecases.keys import KeyRing
 from app.usecases.locks import Turns
 from app.usecases.ports import Clock, Deps, Jobs, Limits, Shop, Store
-from app.usecases.sweep import sweep
 from app.vipps.http import Credentials, SystemNames, VippsHttp
 from app.vipps.v2 import VippsV2
-from app.web import drupal, health, saleor
-from app.web.auth import any_caller
 from app.web.context import WebContext
-from app.web.limits import MaxBody
 
 
 def system_clock() -> datetime:
@@ -160,82 +147,6 @@ def build(
         app_identifier=app_identifier(),
     )
     return Context(settings, store, deps, web, http, metrics)
-
-
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
-
-def create_app(
-    context: Context,
-    lifespan: Lifespan | None = None,
-    checks: Mapping[str, Callable[[], Awaitable[bool]]] | None = None,
-) -> FastAPI:
-    """The ASGI app over a context that whoever calls has built and closes."""
-    app = FastAPI(
-        title="Vipps Recurring for Saleor",
-        version=__version__,
-        lifespan=lifespan,
-        docs_url=None,  # the pages load their scripts from elsewhere, and GraphQL describes itself
-        redoc_url=None,
-        openapi_url=None,
-    )
-    app.include_router(saleor.router(context.web))
-    app.include_router(drupal.router(context.web))
-    app.include_router(graphql_schema.router(context.deps, _who(context.web)))
-    ready = {"database": context.store.migrated} | dict(checks or {})
-    app.include_router(health.router(context.metrics.registry, ready))
-    app.add_middleware(MaxBody)
-    # Storefronts call from browsers with a bearer token and never a cookie, so any origin may ask.
-    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"])
-    app.add_middleware(RequestLog, metrics=context.metrics)
-    return app
-
-
-def _who(web: WebContext) -> Callable[[Request], Awaitable[Caller | RecurringError]]:
-    async def who(request: Request) -> Caller | RecurringError:
-        try:
-            headers = request.headers
-            return await any_caller(web, headers.get("Authorization"), headers.get("Authorization-Bearer"))
-        except RecurringError as error:
-            return error
-
-    return who
-
-
-def serving_app(settings: Settings) -> FastAPI:
-    """The app as `serve` runs it: the worker inside, everything open taken up at the start."""
-    metrics = Metrics()
-    engine = Engine(metrics.bug)
-    context = build(settings, jobs=engine, metrics=metrics)
-    register(engine, context.deps, object_of, metrics.record_sweep)
-
-    workers: list[asyncio.Task[None]] = []
-
-    async def worker_runs() -> bool:
-        return bool(workers) and not workers[0].done()
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await prepare_database(context)
-        worker = asyncio.create_task(engine.run())
-        workers.append(worker)
-        first = asyncio.create_task(_first_sweep(context))
-        structlog.get_logger().info("serve.ready", url=settings.app_url)
-        try:
-            yield
-        finally:
-            first.cancel()
-            await engine.stop(worker)
-            await context.close()
-
-    return create_app(context, lifespan, {"worker": worker_runs})
-
-
-async def _first_sweep(context: Context) -> None:
-    try:
-        context.metrics.record_sweep(await sweep(context.deps, object_of))
-    except Exception as error:  # noqa: BLE001  # the next minute's sweep tries again
-        context.metrics.bug(error)
 
 
 async def require_database(settings: Settings) -> None:

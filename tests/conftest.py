@@ -1,6 +1,7 @@
 """What all tests share: no network beyond this machine, a clock that is moved by hand, and an empty store."""
 
 import asyncio
+import gc
 import os
 import shutil
 import uuid
@@ -27,6 +28,10 @@ SECRET_KEY = "a key for tests, which is longer than thirty-two characters"
 PROJECT = Path(__file__).parent.parent
 # A server whose user may create databases.
 POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+
+
+# A parsed schema of Saleor is a great many objects that stay: the collector need not look through them so often.
+gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(autouse=True)

@@ -14,13 +14,14 @@ from fastapi import FastAPI
 from app.config import Settings
 from app.domain.account import Account, Environment, Scope
 from app.jobs.inline import InlineJobs
-from app.main import Context, HttpClients, build, create_app
+from app.main import Context, HttpClients, build
 from app.observability import Metrics
 from app.saleor.payloads import object_of
 from app.saleor.simulator import models as saleor_models
 from app.saleor.simulator.keys import SigningKey
 from app.saleor.simulator.server import create_app as saleor_app
 from app.saleor.simulator.simulator import Simulator as SaleorSimulator
+from app.serving import create_app
 from app.usecases.accounts import create_client, set_account
 from app.usecases.installations import APPLY_INBOX, apply_inbox
 from app.usecases.sweep import Swept, sweep

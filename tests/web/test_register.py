@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.errors import Forbidden, InvalidInput
-from app.main import build, create_app, http_clients
+from app.main import build, http_clients
 from app.saleor.network import GuardedResolver, ShopRules
 from app.saleor.simulator.server import create_app as saleor_app
+from app.serving import create_app
 from tests.web.helpers import nothing_happens, register, saleor_hosts, stored
 from tests.world import APP_URL, SHOP, Time, World, make_world, settings_for
 
