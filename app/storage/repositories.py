@@ -1,22 +1,20 @@
 """The store's repositories in SQLAlchemy Core: one set of statements for SQLite and PostgreSQL."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Table, and_, bindparam, func, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import and_, bindparam, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel import SQLModel
 
 from app.domain.account import Account, ApiClient, Installation
 from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
-from app.domain.errors import NotFound
 from app.domain.operation import Operation, OperationStatus
 from app.domain.records import AgreementFilter, AuditEntry, InboxEntry, Page
 from app.storage import mapping
+from app.storage.base import Repository, chunks, insert, table
 from app.storage.secrets import SecretBox
 from app.storage.tables import (
     AccountRow,
@@ -30,90 +28,7 @@ from app.storage.tables import (
 )
 
 
-def _insert(connection: AsyncConnection, table: Table) -> Any:
-    """Both dialects know ON CONFLICT and RETURNING; SQLAlchemy keeps them in two modules."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-
-
-def _table(row: type[SQLModel]) -> Table:
-    return row.__table__  # type: ignore[attr-defined, no-any-return]
-
-
-_CHUNK = 1000  # ids a statement: far below SQLite's and PostgreSQL's 32,766 parameters
-
-
-def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
-
-
-class _Repository:
-    row: type[SQLModel]
-
-    def __init__(self, connection: AsyncConnection, secrets: SecretBox) -> None:
-        self._db = connection
-        self._secrets = secrets
-        self._t = _table(self.row)
-        self._c = self._t.c
-
-    async def _one(self, *where: Any, lock: bool = False) -> mapping.Row | None:
-        """`lock` holds the row on PostgreSQL until the transaction ends; on SQLite there is one writer anyway."""
-        query = select(self._t).where(*where)
-        return (await self._db.execute(query.with_for_update() if lock else query)).mappings().first()
-
-    async def _all(
-        self, *where: Any, order: Any = None, limit: int | None = None, lock: bool = False
-    ) -> Sequence[mapping.Row]:
-        query = select(self._t).where(*where)
-        if lock:
-            query = query.order_by(self._c.id).with_for_update()
-        if order is not None:
-            query = query.order_by(order)
-        return (await self._db.execute(query.limit(limit))).mappings().all()
-
-    async def _add(self, values: dict[str, Any]) -> bool:
-        """Insert unless a unique constraint is in the way."""
-        statement = _insert(self._db, self._t).values(values).on_conflict_do_nothing().returning(*self._t.primary_key)
-        return (await self._db.execute(statement)).first() is not None
-
-    async def _put(self, values: dict[str, Any], key: Sequence[str]) -> None:
-        statement = _insert(self._db, self._t).values(values)
-        new = {name: statement.excluded[name] for name in values if name not in key}
-        # A row of another shop is never taken over, whoever knows its id.
-        mine = self._c.shop == statement.excluded.shop
-        put = statement.on_conflict_do_update(index_elements=list(key), set_=new, where=mine)
-        if (await self._db.execute(put.returning(self._c.shop))).first() is None:
-            raise NotFound("this id belongs to another shop")
-
-    async def _save(self, rows: Sequence[dict[str, Any]], *where: Any) -> None:
-        """Update rows by shop and id, and where they are still as they must be; every column but those two."""
-        if not rows:
-            return
-        # Everybody locks rows in the same order, so that no two wait for each other.
-        rows = sorted(rows, key=lambda row: str(row["id"]))
-        columns: dict[str, Any] = {name: bindparam(f"v_{name}") for name in rows[0] if name not in {"id", "shop"}}
-        statement = update(self._t).where(self._c.id == bindparam("v_id"), self._c.shop == bindparam("v_shop"), *where)
-        await self._db.execute(statement.values(columns), [{f"v_{k}": v for k, v in row.items()} for row in rows])
-
-    async def _lease(self, shop: str, row_id: str, now: datetime, until: datetime, state: str) -> mapping.Row | None:
-        """Take a row in one conditional statement, which is a claim on SQLite and PostgreSQL alike."""
-        statement = (
-            update(self._t)
-            .where(self._c.shop == shop, self._c.id == row_id, self._c.status == state)
-            .where(self._free(now), self._due(now))
-            .values(lease_until=until, attempts=self._c.attempts + 1)
-            .returning(self._t)
-        )
-        taken: mapping.Row | None = (await self._db.execute(statement)).mappings().first()
-        return taken
-
-    def _free(self, now: datetime) -> Any:
-        return or_(self._c.lease_until.is_(None), self._c.lease_until <= now)
-
-    def _due(self, now: datetime) -> Any:
-        return or_(self._c.next_attempt_at.is_(None), self._c.next_attempt_at <= now)
-
-
-class InstallationRepository(_Repository):
+class InstallationRepository(Repository):
     row = InstallationRow
 
     async def get(self, shop: str, *, lock: bool = False) -> Installation | None:
@@ -129,7 +44,7 @@ class InstallationRepository(_Repository):
         await self._db.execute(update(self._t).where(same).values(jwks=jwks))
 
     async def forget(self, shop: str, app_id: str, at: datetime) -> bool:
-        accounts, clients = _table(AccountRow), _table(ApiClientRow)
+        accounts, clients = table(AccountRow), table(ApiClientRow)
         gone = {"active": False, "token_sealed": None, "jwks": None}
         this = update(self._t).where(self._c.shop == shop, self._c.app_id == app_id).values(gone)
         if (await self._db.execute(this.returning(self._c.shop))).first() is None:
@@ -141,7 +56,7 @@ class InstallationRepository(_Repository):
         return True
 
 
-class AccountRepository(_Repository):
+class AccountRepository(Repository):
     row = AccountRow
 
     async def get(self, shop: str, account_id: str) -> Account | None:
@@ -159,7 +74,7 @@ class AccountRepository(_Repository):
         await self._put(mapping.account_row(account, self._secrets), ["id"])
 
 
-class AgreementRepository(_Repository):
+class AgreementRepository(Repository):
     row = AgreementRow
 
     async def get(self, shop: str, agreement_id: str, *, lock: bool = False) -> Agreement | None:
@@ -168,14 +83,14 @@ class AgreementRepository(_Repository):
 
     async def many(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Agreement]:
         found: dict[str, Agreement] = {}
-        for ids in _chunks(agreement_ids):
+        for ids in chunks(agreement_ids):
             rows = await self._all(self._c.shop == shop, self._c.agreement_id.in_(ids))
             found |= {row["agreement_id"]: mapping.agreement(row) for row in rows}
         return found
 
     async def belongs_elsewhere(self, shop: str, environment: str, agreement_ids: Sequence[str]) -> frozenset[str]:
         theirs: set[str] = set()
-        for ids in _chunks(agreement_ids):
+        for ids in chunks(agreement_ids):
             where = (self._c.environment == environment, self._c.agreement_id.in_(ids), self._c.shop != shop)
             theirs |= set((await self._db.execute(select(self._c.agreement_id).where(*where))).scalars())
         return frozenset(theirs)
@@ -235,7 +150,7 @@ _NO_MONEY = [status.value for status in ChargeStatus if status.holds_no_money]
 _LEAVES_VIPPS_ALONE = [ChargeStatus.NEW.value, *(status.value for status in ChargeStatus if status.final)]
 
 
-class ChargeRepository(_Repository):
+class ChargeRepository(Repository):
     row = ChargeRow
 
     async def get(self, shop: str, charge_row_id: str) -> Charge | None:
@@ -246,7 +161,7 @@ class ChargeRepository(_Repository):
         self, shop: str, agreement_id: str, charge_ids: Sequence[str], *, lock: bool = False
     ) -> Mapping[str, Charge]:
         found: dict[str, Charge] = {}
-        for ids in _chunks(charge_ids):
+        for ids in chunks(charge_ids):
             # A charge whose outcome is open has no charge id yet, but Vipps will name it by our order id.
             open_ = and_(self._c.status == ChargeStatus.NEW.value, self._c.charge_id.is_(None))
             named = or_(self._c.charge_id.in_(ids), and_(open_, self._c.order_id.in_(ids)))
@@ -256,14 +171,14 @@ class ChargeRepository(_Repository):
 
     async def by_slots(self, shop: str, slots: Sequence[str]) -> Mapping[str, Charge]:
         found: dict[str, Charge] = {}
-        for some in _chunks(slots):
+        for some in chunks(slots):
             rows = await self._all(self._c.shop == shop, self._c.slot.in_(some))
             found |= {row["slot"]: mapping.charge(row) for row in rows}
         return found
 
     async def taken(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Sequence[tuple[date, int]]]:
         found: dict[str, list[tuple[date, int]]] = {agreement_id: [] for agreement_id in agreement_ids}
-        for ids in _chunks(agreement_ids):
+        for ids in chunks(agreement_ids):
             query = select(self._c.agreement_id, self._c.due, self._c.amount).where(
                 self._c.shop == shop,
                 self._c.agreement_id.in_(ids),
@@ -277,7 +192,7 @@ class ChargeRepository(_Repository):
     async def add_all(self, charges: Sequence[Charge]) -> frozenset[str]:
         if not charges:
             return frozenset()
-        statement = _insert(self._db, self._t).on_conflict_do_nothing().returning(self._c.id)
+        statement = insert(self._db, self._t).on_conflict_do_nothing().returning(self._c.id)
         # Rows as parameters, not as VALUES: the statement is compiled once and sent in large pieces.
         # Sorted, so that two batches with the same slots do not wait for each other crosswise.
         ordered = sorted(charges, key=lambda charge: charge.slot or charge.charge_id or charge.id)
@@ -333,7 +248,7 @@ class ChargeRepository(_Repository):
         return [mapping.charge(row) for row in rows]
 
 
-class OperationRepository(_Repository):
+class OperationRepository(Repository):
     row = OperationRow
 
     async def get(self, shop: str, operation_id: str) -> Operation | None:
@@ -360,7 +275,7 @@ class OperationRepository(_Repository):
         return [mapping.operation(row) for row in rows]
 
 
-class InboxRepository(_Repository):
+class InboxRepository(Repository):
     row = InboxRow
 
     async def add(self, entry: InboxEntry) -> bool:
@@ -389,7 +304,7 @@ class InboxRepository(_Repository):
         return [(shop, entry_id) for shop, entry_id in await self._db.execute(query)]
 
 
-class ClientRepository(_Repository):
+class ClientRepository(Repository):
     row = ApiClientRow
 
     async def get(self, client_id: str) -> ApiClient | None:
@@ -404,7 +319,7 @@ class ClientRepository(_Repository):
         await self._put(mapping.api_client_row(client), ["id"])
 
 
-class AuditRepository(_Repository):
+class AuditRepository(Repository):
     row = AuditRow
 
     async def add(self, entries: Sequence[AuditEntry]) -> None:
@@ -433,9 +348,9 @@ class SqlUnit:
 
     async def release_leases(self) -> None:
         for row in (ChargeRow, OperationRow, InboxRow):
-            table = _table(row)
-            held = table.c.lease_until.is_not(None)
-            await self._connection.execute(update(table).where(held).values(lease_until=None))
+            rows = table(row)
+            held = rows.c.lease_until.is_not(None)
+            await self._connection.execute(update(rows).where(held).values(lease_until=None))
 
     async def reseal_secrets(self) -> int:
         sealed = (
@@ -445,10 +360,10 @@ class SqlUnit:
         )
         count = 0
         for row, key, column in sealed:
-            table = _table(row)
-            query = select(table.c[key], table.c[column]).where(table.c[column].is_not(None))
+            rows = table(row)
+            query = select(rows.c[key], rows.c[column]).where(rows.c[column].is_not(None))
             for row_id, value in (await self._connection.execute(query)).all():
                 new = {column: self._secrets.reseal(value)}
-                await self._connection.execute(update(table).where(table.c[key] == row_id).values(new))
+                await self._connection.execute(update(rows).where(rows.c[key] == row_id).values(new))
                 count += 1
         return count

@@ -105,12 +105,12 @@ async def _send_late(deps: Deps, account: Account, charge: Charge, withdraw: str
     except ProviderError as error:
         return _later(deps, charge, error)
     else:
-        if not charge.matches(seen):
+        if charge.matches(seen):
+            found = charge.see(seen)
+            after = replace(found, lease_until=None, next_attempt_at=found.next_look(deps.clock()))
+            return Sent(after, _entry(deps, charge, after, "found at Vipps"))
+        if withdraw is None:
             return await send_charge(deps, account, charge)  # another charge has that id: Vipps will say so
-        now = deps.clock()
-        found = charge.see(seen)
-        after = replace(found, lease_until=None, next_attempt_at=found.next_look(now))
-        return Sent(after, _entry(deps, charge, after, "found at Vipps"))
     if withdraw is not None:
         given_up = replace(charge, status=ChargeStatus.CANCELLED, failure=withdraw, failure_code=None, lease_until=None)
         return Sent(given_up, _entry(deps, charge, given_up, withdraw))
