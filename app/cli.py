@@ -1,6 +1,7 @@
 """The command line: serve, migrate, accounts, API clients, simulators, the demo."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.domain.account import Account, ApiVersion, Caller, CallerKind, Environment, Scope
 from app.domain.charge import DEFAULT_LEAD_DAYS, DEFAULT_RETRY_DAYS
@@ -67,6 +66,7 @@ def _with_context(work: Callable[["Context"], Awaitable[T]]) -> T:
 @app.command()
 def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve the app; the worker runs inside."""
+    gc.disable()  # nothing that is imported becomes garbage: looking for some makes the start a good deal slower
     import uvicorn
 
     from app.config import load
@@ -84,6 +84,8 @@ def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
     # uvicorn ends in order and then raises the signal again: being asked to end is no failure.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     served = serving_app(settings)
+    gc.enable()
+    gc.freeze()
     uvicorn.run(served, host=host, port=port, log_config=None, access_log=False, server_header=False)
 
 
@@ -286,6 +288,9 @@ def _print(rows: list[dict[str, str]], *, as_json: bool) -> None:
     if not rows:
         typer.echo("none")
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(*rows[0], box=None)
     for row in rows:
         table.add_row(*row.values())

@@ -151,9 +151,11 @@ def build(
 
 async def require_database(settings: Settings) -> None:
     """PostgreSQL is shared, so it is migrated by a command: raises where it is away or not up to date."""
+    if settings.database.startswith("sqlite"):
+        return
     store = SqlStore(settings.database, SecretBox(list(settings.secret_key)))
     try:
-        if not store.sqlite and not await store.migrated():
+        if not await store.migrated():
             raise Misconfigured("the database is not up to date: run vipps-recurring migrate")
     except OSError as error:
         raise Misconfigured(f"the database cannot be reached: {error.strerror or type(error).__name__}") from error
