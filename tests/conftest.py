@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,9 @@ POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432
 
 # A parsed schema of Saleor is a great many objects that stay: the collector need not look through them so often.
 gc.set_threshold(100_000, 50, 100)
+# Most tests have a SQLite file of their own that syncs at each commit: in memory, where there is such a place.
+if os.access("/dev/shm", os.W_OK):  # noqa: S108
+    tempfile.tempdir = "/dev/shm"  # noqa: S108
 
 
 @pytest.fixture(autouse=True)
