@@ -123,13 +123,16 @@ def simulate(
     which: Annotated[str, typer.Argument(help="vipps or saleor")],
     host: str = "127.0.0.1",
     port: Annotated[int, typer.Option(help="8100 for vipps and 8200 for saleor, if left out.")] = 0,
+    small: Annotated[
+        bool, typer.Option(help="Saleor with the needed part of its schema only: starts quicker.")
+    ] = False,
 ) -> None:
     """Serve a simulator: a stateful Vipps, or a Saleor shop."""
     from app.demo import serve_simulator
 
     if which not in {"vipps", "saleor"}:
         raise typer.BadParameter("say vipps or saleor")
-    serve_simulator(which, host, port or (8100 if which == "vipps" else 8200))
+    serve_simulator(which, host, port or (8100 if which == "vipps" else 8200), small=small)
 
 
 @shops.command("forget")

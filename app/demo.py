@@ -29,18 +29,20 @@ def _vipps(url: str) -> Any:
     return create_app(Simulator(SimulatorConfig(public_url=url)))
 
 
-def _saleor(url: str) -> Any:
+def _saleor(url: str, *, small: bool) -> Any:
     from app.saleor.simulator.server import create_app
     from app.saleor.simulator.simulator import Simulator
 
-    # The part of the schema that is served is enough to look around, and is read in no time.
-    return create_app(Simulator(f"{url}/graphql/", schema_directory=None))
+    api = f"{url}/graphql/"
+    return create_app(Simulator(api, schema_directory=None) if small else Simulator(api))
 
 
-def serve_simulator(which: str, host: str, port: int) -> None:
-    """Serve one simulator in this process."""
+def serve_simulator(which: str, host: str, port: int, *, small: bool = False) -> None:
+    """Serve one simulator in this process. A `small` Saleor knows the part of the schema that it serves, and starts
+    quicker; otherwise it takes Saleor's whole schema where that stands beside the project.
+    """
     url = f"http://{host}:{port}"
-    served = _vipps(url) if which == "vipps" else _saleor(url)
+    served = _vipps(url) if which == "vipps" else _saleor(url, small=small)
     uvicorn.run(served, host=host, port=port, log_level="warning", access_log=False)
 
 
@@ -119,7 +121,7 @@ def processes() -> Iterator[Place]:
         place = Place(urls["app"], urls["vipps"], urls["saleor"], inherited | settings)
         commands = {
             "vipps": ("simulate", "vipps", "--port", str(ports["vipps"])),
-            "saleor": ("simulate", "saleor", "--port", str(ports["saleor"])),
+            "saleor": ("simulate", "saleor", "--small", "--port", str(ports["saleor"])),
             "app": ("serve", "--port", str(ports["app"])),
         }
         logs = {name: Path(folder) / f"{name}.log" for name in commands}
