@@ -112,6 +112,11 @@ class Rejected(ProviderError):
         """True where the answer means that the agreement or charge does not exist for this merchant."""
         return self.status == 404 or self.provider_code == "invalid.agreementId"  # noqa: PLR2004
 
+    @property
+    def in_conflict(self) -> bool:
+        """True where the same key may be at work right now; a conflict over another body is a plain refusal."""
+        return self.status == 409 and self.provider_code != "idempotentkey.hash.mismatch"  # noqa: PLR2004
+
 
 class Unavailable(ProviderError):
     code = ErrorCode.UNAVAILABLE

@@ -263,7 +263,8 @@ class OperationRepository(Repository):
         return await self._add(mapping.operation_row(operation))
 
     async def save(self, operation: Operation) -> None:
-        await self._save([mapping.operation_row(operation)])
+        # The number of attempts tells whether somebody else has taken the operation over since.
+        await self._save([mapping.operation_row(operation)], self._c.attempts == bindparam("v_attempts"))
 
     async def claim(self, shop: str, operation_id: str, now: datetime, until: datetime) -> Operation | None:
         row = await self._lease(shop, operation_id, now, until, OperationStatus.OPEN.value)

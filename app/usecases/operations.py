@@ -136,7 +136,13 @@ async def _send_and_look(deps: Deps, account: Account | None, operation: Operati
         seen = await _refunded_already(provider, operation)
         if seen is not None:
             return seen
-    await _send(provider, operation)
+    try:
+        await _send(provider, operation)
+    except Rejected as error:
+        # A refund that is not allowed is a 400 (facts: VIPPS 7.2); a conflict may mean that Vipps is still at this one.
+        if operation.kind is OperationKind.REFUND and error.in_conflict:
+            raise OutcomeUnknown(f"{error.message}; Vipps may still be at it", status=error.status) from error
+        raise
     if operation.charge_id is None:
         return None
     try:

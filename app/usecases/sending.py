@@ -13,9 +13,6 @@ from app.usecases.batches import unforeseen
 from app.usecases.ports import Deps
 from app.usecases.retries import kept, next_attempt, today
 
-_CONFLICT = 409
-_OTHER_BODY = "idempotentkey.hash.mismatch"
-
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -60,12 +57,12 @@ async def _create(deps: Deps, account: Account | None, charge: Charge) -> Charge
         charge_id = await provider.create_charge(request, key=charge.idempotency_key)
     except Rejected as error:
         # A no may mean "I have it already" (a key does not live for ever), and a conflict may mean "I am at it".
-        if charge.attempts == 1 and error.status != _CONFLICT:
+        if charge.attempts == 1 and not error.in_conflict:
             raise
         try:
             seen = await provider.get_charge(charge.agreement_id, charge.order_id)
         except Rejected as unknown:
-            if error.status == _CONFLICT and unknown.unknown_object and error.provider_code != _OTHER_BODY:
+            if error.in_conflict and unknown.unknown_object:
                 raise OutcomeUnknown(f"{error.message}; Vipps may still be at it", status=error.status) from error
             raise error from None
         if not charge.matches(seen):

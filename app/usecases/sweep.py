@@ -17,6 +17,7 @@ from app.usecases.installations import apply_inbox, installed
 from app.usecases.operations import resume_operation
 from app.usecases.orders import charge_order, report_charge
 from app.usecases.ports import Deps
+from app.usecases.retries import next_attempt
 from app.usecases.sending import resume_charge
 
 _PAGE = 200
@@ -79,9 +80,13 @@ async def _send_again(deps: Deps, charge: Charge) -> None:
         return
     try:
         await charge_order(deps, await installed(deps, charge.shop), charge.saleor_order)
-    except (NotFound, ProviderError):
-        # The shop is gone or cannot be asked: what was sent before has to be found out all the same.
+    except NotFound:
+        # The shop is gone: what was sent before has to be found out all the same.
         await resume_charge(deps, charge.shop, charge.id)
+    except ProviderError as error:
+        # Whether the order still wants it cannot be asked now: later, and without keeping the others waiting.
+        async with deps.store.begin() as unit:
+            await unit.charges.look_again(charge.shop, charge.id, next_attempt(deps, charge.attempts, error))
 
 
 async def _settle_draft(deps: Deps, row: Agreement, now: datetime) -> None:

@@ -244,10 +244,13 @@ async def test_charges_are_saved_whole(store: SqlStore, over: dict[str, Any]) ->
 async def test_an_operation_comes_back_as_it_was_and_is_saved_whole(store: SqlStore, over: dict[str, Any]) -> None:
     operation, bystander = an_operation(**over), an_operation(slot="key/bystander")
     await added(store, operation, bystander)
-    changed = replace(operation, status=OperationStatus.DONE, lock=None, attempts=7, failure="Nei")
+    changed = replace(operation, status=OperationStatus.DONE, lock=None, failure="Nei")
     async with store.begin() as unit:
         assert await unit.operations.get(SHOP, operation.id) == operation
         assert await unit.operations.by_slot(SHOP, "key/bystander") == bystander
+        # The outcome of an attempt that another one took over from says nothing any more.
+        await unit.operations.save(replace(operation, status=OperationStatus.REJECTED, attempts=operation.attempts - 1))
+        assert await unit.operations.get(SHOP, operation.id) == operation
         await unit.operations.save(changed)
     async with store.begin() as unit:
         assert await unit.operations.get(SHOP, operation.id) == changed

@@ -174,3 +174,35 @@ async def test_somebody_elses_charge_in_a_list_does_not_settle_ours(world: World
         mine = await unit.charges.get(SHOP, row.id)
     assert mine is not None
     assert mine.status is ChargeStatus.NEW
+
+
+async def test_a_conflict_while_vipps_is_still_at_a_refund_is_no_refusal(world: World) -> None:
+    refund = replace(await a_collected_charge(world), price=10_000)
+    world.vipps.faults.add("status", status=409, style="problem", operation="refundCharge")
+
+    [first] = await moved(world, refund)
+    assert isinstance(first.error, OutcomeUnknown)
+    await recover(world)
+
+    assert [it.amount for it in world.effects("refund")] == [10_000]
+    [row] = await raw(world, "operation")
+    assert row["status"] == "DONE"
+
+
+async def test_a_charge_is_not_sent_again_while_its_order_cannot_be_asked(world: World) -> None:
+    who = await a_subscriber(world)
+    world.vipps.faults.add("reset-before", operation="createCharge")
+    order = an_order(world, who)
+    await world.drain()
+    saleor_hosts(world).apps["shop.example"] = httpx.MockTransport(lambda _request: httpx.Response(503))
+    for _ in range(3):
+        world.advance(LEASE)
+        await world.sweep()
+    assert world.effects("create") == []
+
+    saleor_hosts(world).apps["shop.example"] = httpx.ASGITransport(app=saleor_app(world.saleor))
+    world.advance(timedelta(hours=1))
+    await recover(world)
+
+    assert len(world.effects("create")) == 1
+    assert status_of(order) == "DUE"
