@@ -14,9 +14,10 @@ class Environment(StrEnum):
 
 
 class ApiVersion(StrEnum):
-    """The version of Vipps Recurring that an account speaks. v3 joins when its client does."""
+    """The version of Vipps Recurring that an account speaks; both are views on the same data (facts: VIPPS 1.6)."""
 
     V2 = "v2"
+    V3 = "v3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -15,6 +15,8 @@ PRODUCT_NAME_MAX = 45
 PRODUCT_DESCRIPTION_MAX = 100
 URL_MAX = 1024
 AMOUNT_MAX = 2**31 - 1  # an int32 on the wire (facts: VIPPS 4.1, 4.5)
+DRAFT_LIFE = timedelta(minutes=10)  # facts: VIPPS 6.8
+LIKE_SLOT = "like/"
 _PHONE = re.compile(r"[0-9]{8,15}")
 
 
@@ -60,11 +62,20 @@ class TransactionType(StrEnum):
     RESERVE_CAPTURE = "RESERVE_CAPTURE"
 
 
+class Pricing(StrEnum):
+    """What limits a charge: five times the price, the customer's own maximum, or nothing (facts: VIPPS 6.5)."""
+
+    LEGACY = "LEGACY"
+    VARIABLE = "VARIABLE"
+    FLEXIBLE = "FLEXIBLE"
+
+
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """Our mapping of one Vipps agreement to a shop, a customer and an account.
 
     `customer` is Saleor's user id; None where the agreement was made outside this app and nobody may claim it.
+    `slot` is what may be drafted once at a time; `stopped_by` is who Vipps says stopped it: MERCHANT, USER or ADMIN.
     """
 
     id: str
@@ -81,17 +92,31 @@ class Agreement:
     agreement_id: str | None = None
     customer: str | None = None
     initial_order: str | None = None
+    slot: str | None = None
+    pricing: Pricing = Pricing.LEGACY
     campaign: Campaign | None = None
     max_amount: Money | None = None
     confirmation_url: str | None = None
     start: datetime | None = None
     stop: datetime | None = None
     failure: str | None = None
+    stopped_by: str | None = None
     checked_at: datetime | None = None
 
     def see(self, status: AgreementStatus) -> "Agreement":
         """Apply an observed status: forward, or not at all. Equal to self where nothing changed."""
         return replace(self, status=status) if status in _NEXT[self.status] else self
+
+    def freed(self) -> "Agreement":
+        """Give up the slot of a draft that came to nothing: the same may be asked for again.
+
+        A caller's own key is kept: the same key gives the same agreement, whatever became of it.
+        """
+        return replace(self, slot=None) if self.status.final and (self.slot or "").startswith(LIKE_SLOT) else self
+
+    def alive(self, now: datetime) -> bool:
+        """Whether a draft can still be approved (facts: VIPPS 6.8)."""
+        return not self.status.final and self.created_at > now - DRAFT_LIFE
 
     def contradicts(self, status: AgreementStatus) -> bool:
         """True where an observation would be a step back, which is kept out of the row and shown in the audit."""
@@ -121,7 +146,11 @@ class InitialCharge:
 
 @dataclass(frozen=True, slots=True)
 class AgreementDraft:
-    """What a new agreement says. Raises InvalidInput on construction where Vipps would refuse it."""
+    """What a new agreement says. Raises InvalidInput on construction where Vipps would refuse it.
+
+    `price` is 0 unless the pricing is LEGACY; `suggested_max` belongs to VARIABLE. `external_id` is ours and tells our
+    draft apart from others; v2 has no place for it.
+    """
 
     price: Money
     plan: Plan
@@ -132,9 +161,12 @@ class AgreementDraft:
     initial_charge: InitialCharge | None = None
     campaign: Campaign | None = None
     phone: str | None = field(default=None, repr=False)
+    pricing: Pricing = Pricing.LEGACY
+    suggested_max: Money | None = None
+    external_id: str | None = None
 
     def __post_init__(self) -> None:
-        check_amount(self.price, "price")
+        self._check_pricing()
         check_text(self.product_name, "productName", PRODUCT_NAME_MAX)
         check_text(self.product_description, "productDescription", PRODUCT_DESCRIPTION_MAX, required=False)
         check_url(self.redirect_url, "redirectUrl", app_schemes=True)
@@ -145,6 +177,18 @@ class AgreementDraft:
         if self.phone is not None and not _PHONE.fullmatch(self.phone):
             raise InvalidInput("a phone number is 8 to 15 digits, country code first, without +", field="phoneNumber")
 
+    def _check_pricing(self) -> None:
+        if self.pricing is Pricing.LEGACY:
+            check_amount(self.price, "price")
+        elif self.price.minor:
+            raise InvalidInput(f"a {self.pricing} agreement has no price of its own; leave it out", field="price")
+        elif self.campaign:
+            raise InvalidInput(f"a {self.pricing} agreement cannot have a campaign", field="campaign")
+        if (self.suggested_max is not None) != (self.pricing is Pricing.VARIABLE):
+            raise InvalidInput("suggestedMaxAmount belongs to a VARIABLE agreement, which needs it", field=_SUGGESTED)
+        if self.suggested_max is not None:
+            check_suggested_max(self.suggested_max)
+
 
 @dataclass(frozen=True, slots=True)
 class AgreementChanges:
@@ -154,12 +198,14 @@ class AgreementChanges:
     product_name: str | None = None
     product_description: str | None = None
     agreement_url: str | None = None
+    suggested_max: Money | None = None
 
     def __post_init__(self) -> None:
-        if not any(
-            value is not None for value in (self.price, self.product_name, self.product_description, self.agreement_url)
-        ):
+        given = (self.price, self.product_name, self.product_description, self.agreement_url, self.suggested_max)
+        if not any(value is not None for value in given):
             raise InvalidInput("nothing to change: give a price, a name, a description or a URL", field="input")
+        if self.suggested_max is not None:
+            check_suggested_max(self.suggested_max)
         if self.price is not None:
             check_amount(self.price, "price")
         if self.product_name is not None:
@@ -178,6 +224,18 @@ def check_text(text: str, field_name: str, longest: int, *, required: bool = Tru
     if len(text) > longest:
         raise InvalidInput(
             f"{field_name} is {len(text)} characters long; Vipps takes {longest} at most", field=field_name
+        )
+
+
+_SUGGESTED = "suggestedMaxAmount"
+
+
+def check_suggested_max(amount: Money) -> None:
+    check_amount(amount, _SUGGESTED)
+    most = amount.currency.highest_suggested_max
+    if amount.minor > most:
+        raise InvalidInput(
+            f"{_SUGGESTED} is {amount.minor}; Vipps takes {most} at most in {amount.currency}", field=_SUGGESTED
         )
 
 

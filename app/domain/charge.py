@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-from app.domain.agreement import Agreement, check_amount, check_text
+from app.domain.agreement import LIKE_SLOT, Agreement, Pricing, TransactionType, check_amount, check_text
 from app.domain.errors import IllegalState, InvalidInput, LimitExceeded
 from app.domain.money import Money
 from app.domain.plan import add_months
@@ -19,7 +19,7 @@ MIN_LEAD_DAYS = 1  # facts: VIPPS 6.1, since October 2025; it was 2
 DEFAULT_LEAD_DAYS = 2  # a day of slack, because nobody documents whose midnight counts (facts: VIPPS 6.1)
 MAX_YEARS_AHEAD = 2
 LIMIT_FACTOR = 5  # facts: VIPPS 6.5
-ORDER_SLOT, ORDER_ID_SLOT, KEY_SLOT, LIKE_SLOT = "order/", "id/", "key/", "like/"
+ORDER_SLOT, ORDER_ID_SLOT, KEY_SLOT = "order/", "id/", "key/"
 _ORDER_ID = re.compile(r"[A-Za-z0-9-]{8,50}")
 
 
@@ -87,7 +87,10 @@ class Charge:
     """One charge, stored before Vipps is called.
 
     `order_id` is ours and becomes Vipps' charge id; `slot` is what may be charged once (one order, one order id of a
-    client): the database lets one charge hold it. `captured` and `refunded` count minor units of `amount`'s currency.
+    client): the database lets one charge hold it. `captured`, `refunded` and `cancelled` count minor units of
+    `amount`'s currency. `api_version` is the one it was first sent with and is repeated with; `batch_id` names the
+    batch it was sent in, and `accepted_at` says when Vipps took that without having made the charge yet. `dead` says
+    why nobody tries any more until a person asks for it.
     """
 
     id: str
@@ -107,25 +110,38 @@ class Charge:
     slot: str | None = None
     saleor_order: str | None = None
     actor: str = ""
+    transaction_type: TransactionType = TransactionType.DIRECT_CAPTURE
     captured: int = 0
     refunded: int = 0
+    cancelled: int = 0
     failure_code: str | None = None
     failure: str | None = None
     transaction_id: str | None = None
+    api_version: str | None = None
+    batch_id: str | None = None
+    accepted_at: datetime | None = None
     attempts: int = 0
     next_attempt_at: datetime | None = None
     lease_until: datetime | None = None
+    dead: str | None = None
     reported: str | None = None
 
     def see(self, seen: "SeenCharge") -> "Charge":
-        """Apply an observation: status forward or not at all, amounts upwards or not at all."""
+        """Apply an observation: status forward or not at all, amounts upwards or not at all.
+
+        What cannot be (more captured than asked for, more refunded than captured) is not taken over: reconciliation
+        tells of it.
+        """
         forward = seen.status in _NEXT[self.status]
+        captured = min(max(self.captured, seen.captured), self.amount.minor)
         return replace(
             self,
             charge_id=self.charge_id or seen.charge_id,
             status=seen.status if forward else self.status,
-            captured=max(self.captured, seen.captured),
-            refunded=max(self.refunded, seen.refunded),
+            captured=captured,
+            refunded=min(max(self.refunded, seen.refunded), captured),
+            cancelled=min(max(self.cancelled, seen.cancelled), self.amount.minor - captured),
+            dead=None,
             transaction_id=seen.transaction_id or self.transaction_id,
             failure_code=seen.failure_reason if forward else self.failure_code,
             failure=seen.failure_text if forward else self.failure,
@@ -140,7 +156,10 @@ class Charge:
         return seen.status not in (self.status, ChargeStatus.UNKNOWN) and seen.status not in _NEXT[self.status]
 
     def next_look(self, now: datetime) -> datetime | None:
-        """When to ask Vipps again: daily before the due date and while reserved, then every quarter of an hour."""
+        """When to ask Vipps again: daily before the due date and while reserved, then with growing pauses.
+
+        From a quarter of an hour on the due day to six hours days after it; never where nothing more happens.
+        """
         if self.status.final:
             return None
         tomorrow = now + timedelta(days=1)
@@ -148,11 +167,12 @@ class Charge:
             return tomorrow
         if self.due > now.date():
             # The last look at the order before Vipps' first run of the due day (facts: VIPPS 6.3).
-            return min(tomorrow, datetime(self.due.year, self.due.month, self.due.day, tzinfo=UTC))
-        return now + timedelta(minutes=15)
+            return min(tomorrow, self._due_midnight())
+        pause = (now - self._due_midnight()) / 16
+        return now + min(max(pause, timedelta(minutes=15)), timedelta(hours=6))
 
-    def leased_longer(self, more: timedelta) -> "Charge":
-        return self if self.lease_until is None else replace(self, lease_until=self.lease_until + more)
+    def _due_midnight(self) -> datetime:
+        return datetime(self.due.year, self.due.month, self.due.day, tzinfo=UTC)
 
     def freed(self) -> "Charge":
         """Give up the slot where the same may rightly be asked for again.
@@ -171,11 +191,19 @@ class Charge:
                 f"charge {self.charge_id} is {self.status} and can no longer be cancelled{remedy}", field="chargeId"
             )
 
-    def require_capturable(self) -> None:
+    def check_capture(self, amount: Money | None) -> Money:
+        """The amount to capture: what is asked for, or all that is still reserved. Raises where it is more."""
         if self.status not in {_S.RESERVED, _S.PARTIALLY_CAPTURED}:
             raise IllegalState(
                 f"charge {self.charge_id} is {self.status}; only a RESERVED one can be captured", field="chargeId"
             )
+        left = Money(self.amount.minor - self.captured - self.cancelled, self.amount.currency)
+        if amount is None:
+            return left
+        check_amount(amount, "price")
+        if not amount <= left:
+            raise LimitExceeded(f"price {amount.minor} is more than the {left.minor} still reserved", field="price")
+        return amount
 
     def refundable(self) -> Money:
         if self.status not in {_S.CHARGED, _S.PARTIALLY_CAPTURED, _S.PARTIALLY_REFUNDED}:
@@ -203,7 +231,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class SeenCharge:
-    """A charge as Vipps shows it. Amounts are minor units; `due` may carry a time, which means nothing."""
+    """A charge as Vipps shows it. Amounts are minor units; `due` may carry a time, which means nothing.
+
+    `applied` holds the idempotency keys of what succeeded on it; None where the version does not tell (v2).
+    """
 
     charge_id: str
     status: ChargeStatus
@@ -216,11 +247,16 @@ class SeenCharge:
     transaction_id: str | None = None
     failure_reason: str | None = None
     failure_text: str | None = None
+    cancelled: int = 0
+    applied: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeRequest:
-    """What Vipps is asked to charge; the same fields give the same bytes on every repeat."""
+    """What Vipps is asked to charge; the same fields give the same bytes on every repeat.
+
+    `external_id` is for settlement reports; v2 has no place for it, nor for RESERVE_CAPTURE.
+    """
 
     agreement_id: str
     order_id: str
@@ -228,6 +264,8 @@ class ChargeRequest:
     description: str
     due: date
     retry_days: int
+    transaction_type: TransactionType = TransactionType.DIRECT_CAPTURE
+    external_id: str | None = None
 
 
 def check_order_id(order_id: str) -> str:
@@ -269,6 +307,8 @@ def check_limit(agreement: Agreement, charges: Iterable[tuple[date, int]], wante
     """
     if wanted.currency is not agreement.price.currency:
         raise InvalidInput(f"the agreement is in {agreement.price.currency}, not {wanted.currency}", field="currency")
+    if agreement.pricing is Pricing.FLEXIBLE:
+        return
     if agreement.max_amount is not None:
         if not wanted <= agreement.max_amount:
             raise LimitExceeded(

@@ -24,6 +24,11 @@ class Currency(StrEnum):
         """The smallest charge in minor units: NOK 1.00, DKK 0.01, EUR 0.01 (facts: VIPPS 5.1)."""
         return 100 if self is Currency.NOK else 1
 
+    @property
+    def highest_suggested_max(self) -> int:
+        """The most, in minor units, that a VARIABLE agreement may suggest to the customer (facts: VIPPS 5.1)."""
+        return {Currency.NOK: 2_000_000, Currency.DKK: 30_000_000, Currency.EUR: 200_000}[self]
+
 
 def currency_of(code: str) -> Currency:
     try:

@@ -15,6 +15,7 @@ def key_for(verb: str, intent_id: str) -> str:
 
 
 class OperationKind(StrEnum):
+    CREATE = "CREATE"  # of an agreement; its `agreement_id` is our row's until Vipps names one
     UPDATE = "UPDATE"
     STOP = "STOP"
     CANCEL = "CANCEL"
@@ -30,7 +31,10 @@ class OperationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`lock` lets one open operation of its sort stand per object; `slot` is a client's own key, once and for ever."""
+    """`lock` lets one open operation of its sort stand per object; `slot` is a client's own key, once and for ever.
+
+    `api_version` is the one it was first sent with and is repeated with; `dead` says why nobody tries any more.
+    """
 
     id: str
     shop: str
@@ -45,9 +49,11 @@ class Operation:
     charge_id: str | None = None
     slot: str | None = None
     lock: str | None = None
+    api_version: str | None = None
     attempts: int = 0
     next_attempt_at: datetime | None = None
     lease_until: datetime | None = None
+    dead: str | None = None
     failure_code: str | None = None
     failure: str | None = field(default=None)
 
@@ -55,7 +61,10 @@ class Operation:
 _LONGEST_PAUSE = 86_400.0
 
 
-def backoff(attempts: int, jitter: float, retry_after: float | None = None) -> timedelta:
-    """When to try again: 5 s, doubling to an hour, spread by `jitter` (0 to 1), never before `retry_after` seconds."""
-    pause = min(5.0 * 2.0 ** min(attempts, 10), 3600.0) * (0.75 + jitter / 2)
-    return timedelta(seconds=max(pause, min(retry_after or 0.0, _LONGEST_PAUSE)))
+def backoff(attempts: int, jitter: float, retry_after: float | None = None, least: float = 0.0) -> timedelta:
+    """When to try again: 5 s, doubling to an hour, spread by `jitter` (0 to 1).
+
+    Never before `retry_after` seconds, and never before `least`, which a rate limit per object may ask for.
+    """
+    pause = min(5.0 * 2.0 ** min(max(attempts - 1, 0), 10), 3600.0) * (0.75 + jitter / 2)
+    return timedelta(seconds=max(pause, least, min(retry_after or 0.0, _LONGEST_PAUSE)))

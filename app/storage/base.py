@@ -83,7 +83,7 @@ class Repository:
         statement = (
             update(self._t)
             .where(self._c.shop == shop, self._c.id == row_id, self._c.status == state)
-            .where(self._free(now), self._due(now))
+            .where(self._free(now), self._due(now), *self._alive())
             .values(lease_until=until, attempts=self._c.attempts + 1)
             .returning(self._t)
         )
@@ -92,6 +92,10 @@ class Repository:
 
     def _free(self, now: datetime) -> Any:
         return or_(self._c.lease_until.is_(None), self._c.lease_until <= now)
+
+    def _alive(self) -> Sequence[Any]:
+        """A dead letter is not taken up again; the inbox tells by its status."""
+        return (self._c.dead.is_(None),) if "dead" in self._c else ()
 
     def _due(self, now: datetime) -> Any:
         return or_(self._c.next_attempt_at.is_(None), self._c.next_attempt_at <= now)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.domain.account import Account, ApiClient, ApiVersion, Environment, Installation, Scope
-from app.domain.agreement import Agreement, AgreementStatus, Campaign
+from app.domain.agreement import Agreement, AgreementStatus, Campaign, Pricing, TransactionType
 from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
 from app.domain.money import Currency, Money
 from app.domain.operation import Operation, OperationKind, OperationStatus
@@ -94,12 +94,15 @@ def agreement(row: Row) -> Agreement:
         agreement_id=row["agreement_id"],
         customer=row["customer"],
         initial_order=row["initial_order"],
+        slot=row["slot"],
+        pricing=Pricing(row["pricing"]),
         campaign=campaign,
         max_amount=None if row["max_amount"] is None else Money(row["max_amount"], currency),
         confirmation_url=row["confirmation_url"],
         start=row["start"],
         stop=row["stop"],
         failure=row["failure"],
+        stopped_by=row["stopped_by"],
         checked_at=row["checked_at"],
     )
 
@@ -113,7 +116,9 @@ def agreement_row(it: Agreement) -> dict[str, Any]:
         "agreement_id": it.agreement_id,
         "customer": it.customer,
         "initial_order": it.initial_order,
+        "slot": it.slot,
         "idempotency_key": it.idempotency_key,
+        "pricing": it.pricing.value,
         "interval_unit": it.plan.unit.value,
         "interval_count": it.plan.count,
         "price": it.price.minor,
@@ -129,6 +134,7 @@ def agreement_row(it: Agreement) -> dict[str, Any]:
         "start": it.start,
         "stop": it.stop,
         "failure": it.failure,
+        "stopped_by": it.stopped_by,
         "checked_at": it.checked_at,
         "created_at": it.created_at,
     }
@@ -147,15 +153,20 @@ _CHARGE_PLAIN = (
     "saleor_order",
     "captured",
     "refunded",
+    "cancelled",
     "description",
     "due",
     "retry_days",
     "failure_code",
     "failure",
     "transaction_id",
+    "api_version",
+    "batch_id",
+    "accepted_at",
     "attempts",
     "next_attempt_at",
     "lease_until",
+    "dead",
     "reported",
     "created_at",
 )
@@ -167,6 +178,7 @@ def charge(row: Row) -> Charge:
         amount=Money(row["amount"], Currency(row["currency"])),
         status=ChargeStatus(row["status"]),
         origin=ChargeOrigin(row["origin"]),
+        transaction_type=TransactionType(row["transaction_type"]),
     )
 
 
@@ -176,6 +188,7 @@ def charge_row(it: Charge) -> dict[str, Any]:
         "currency": it.amount.currency.value,
         "status": it.status.value,
         "origin": it.origin.value,
+        "transaction_type": it.transaction_type.value,
     }
 
 
@@ -189,27 +202,37 @@ _OPERATION_PLAIN = (
     "slot",
     "lock",
     "actor",
+    "api_version",
     "attempts",
     "next_attempt_at",
     "lease_until",
+    "dead",
     "failure_code",
     "failure",
     "created_at",
 )
+# A phone number is kept under lock until its draft is made, and then no more.
+_PERSONAL = "phone"
 
 
-def operation(row: Row) -> Operation:
+def operation(row: Row, secrets: SecretBox) -> Operation:
+    request = dict(row["request"])
+    if _PERSONAL in request:
+        request[_PERSONAL] = secrets.open(request[_PERSONAL])
     return Operation(
         **{name: row[name] for name in _OPERATION_PLAIN},
-        request=row["request"],
+        request=request,
         kind=OperationKind(row["kind"]),
         status=OperationStatus(row["status"]),
     )
 
 
-def operation_row(it: Operation) -> dict[str, Any]:
+def operation_row(it: Operation, secrets: SecretBox) -> dict[str, Any]:
+    request = dict(it.request)
+    if _PERSONAL in request:
+        request[_PERSONAL] = secrets.seal(str(request[_PERSONAL]))
     return {name: getattr(it, name) for name in _OPERATION_PLAIN} | {
-        "request": dict(it.request),
+        "request": request,
         "kind": it.kind.value,
         "status": it.status.value,
     }

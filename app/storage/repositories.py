@@ -5,16 +5,24 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.account import Account, ApiClient, Installation
 from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
-from app.domain.operation import Operation, OperationStatus
+from app.domain.operation import Operation, OperationKind, OperationStatus
 from app.domain.records import AgreementFilter, AuditEntry, InboxEntry, Page
 from app.storage import mapping
 from app.storage.base import Repository, chunks, insert, table
+from app.storage.journals import (
+    AllowanceRepository,
+    CallRepository,
+    FailureRepository,
+    FindingRepository,
+    WebhookRepository,
+    WorkerRepository,
+)
 from app.storage.secrets import SecretBox
 from app.storage.tables import (
     AccountRow,
@@ -25,6 +33,7 @@ from app.storage.tables import (
     InboxRow,
     InstallationRow,
     OperationRow,
+    WebhookRow,
 )
 
 
@@ -67,6 +76,10 @@ class AccountRepository(Repository):
         rows = await self._all(self._c.shop == shop, order=self._c.channel)
         return [mapping.account(row, self._secrets) for row in rows]
 
+    async def anywhere(self, account_id: str) -> Account | None:
+        row = await self._one(self._c.id == account_id)
+        return mapping.account(row, self._secrets) if row else None
+
     async def everywhere(self) -> Sequence[Account]:
         return [mapping.account(row, self._secrets) for row in await self._all(order=self._c.shop)]
 
@@ -80,6 +93,26 @@ class AgreementRepository(Repository):
     async def get(self, shop: str, agreement_id: str, *, lock: bool = False) -> Agreement | None:
         row = await self._one(self._c.shop == shop, self._c.agreement_id == agreement_id, lock=lock)
         return mapping.agreement(row) if row else None
+
+    async def by_row(self, shop: str, row_id: str) -> Agreement | None:
+        row = await self._one(self._c.shop == shop, self._c.id == row_id)
+        return mapping.agreement(row) if row else None
+
+    async def by_slot(self, shop: str, slot: str) -> Agreement | None:
+        row = await self._one(self._c.shop == shop, self._c.slot == slot)
+        return mapping.agreement(row) if row else None
+
+    async def stopped_by(self, shop: str, row_id: str, actor: str) -> bool:
+        where = (self._c.shop == shop, self._c.id == row_id, self._c.stopped_by.is_(None))
+        return bool((await self._db.execute(update(self._t).where(*where).values(stopped_by=actor))).rowcount)
+
+    async def of_account_after(
+        self, shop: str, account_id: str, after: str, statuses: Sequence[AgreementStatus], limit: int
+    ) -> Sequence[Agreement]:
+        where = (self._c.shop == shop, self._c.account_id == account_id, self._c.id > after)
+        wanted = self._c.status.in_([status.value for status in statuses])
+        rows = await self._all(*where, wanted, self._c.agreement_id.is_not(None), order=self._c.id, limit=limit)
+        return [mapping.agreement(row) for row in rows]
 
     async def many(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Agreement]:
         found: dict[str, Agreement] = {}
@@ -169,6 +202,21 @@ class ChargeRepository(Repository):
             found |= {row["charge_id"] or row["order_id"]: mapping.charge(row) for row in rows}
         return found
 
+    async def named(self, shop: str, name: str) -> Sequence[Charge]:
+        named = or_(self._c.charge_id == name, self._c.order_id == name, self._c.saleor_order == name)
+        return [mapping.charge(row) for row in await self._all(self._c.shop == shop, named, limit=20)]
+
+    async def of_agreements(self, shop: str, agreement_ids: Sequence[str]) -> Sequence[Charge]:
+        found: list[Charge] = []
+        for ids in chunks(agreement_ids):
+            rows = await self._all(self._c.shop == shop, self._c.agreement_id.in_(ids), order=self._c.created_at)
+            found += [mapping.charge(row) for row in rows]
+        return found
+
+    async def of_batch(self, shop: str, batch_id: str) -> Sequence[Charge]:
+        rows = await self._all(self._c.shop == shop, self._c.batch_id == batch_id, order=self._c.order_id)
+        return [mapping.charge(row) for row in rows]
+
     async def by_slots(self, shop: str, slots: Sequence[str]) -> Mapping[str, Charge]:
         found: dict[str, Charge] = {}
         for some in chunks(slots):
@@ -230,8 +278,52 @@ class ChargeRepository(Repository):
         row = await self._lease(shop, charge_row_id, now, until, ChargeStatus.NEW.value)
         return mapping.charge(row) if row else None
 
+    async def claim_all(
+        self, shop: str, charge_row_ids: Sequence[str], now: datetime, until: datetime, batch_id: str | None = None
+    ) -> Sequence[Charge]:
+        claimed: list[Charge] = []
+        values: dict[str, Any] = {"lease_until": until, "attempts": self._c.attempts + 1}
+        if batch_id is not None:
+            # What was tried before keeps its own way.
+            fresh = and_(self._c.attempts == 0, self._c.batch_id.is_(None))
+            values["batch_id"] = case((fresh, batch_id), else_=self._c.batch_id)
+        for ids in chunks(charge_row_ids):
+            open_ = (self._c.status == ChargeStatus.NEW.value, self._free(now), self._due(now), self._c.dead.is_(None))
+            locked = select(self._c.id).where(self._c.shop == shop, self._c.id.in_(ids), *open_).order_by(self._c.id)
+            statement = (
+                update(self._t)
+                .where(self._c.id.in_(locked.with_for_update(skip_locked=True)))
+                .values(values)
+                .returning(self._t)
+            )
+            claimed += [mapping.charge(row) for row in (await self._db.execute(statement)).mappings()]
+        return claimed
+
+    async def open_of(self, shop: str, charge_row_ids: Sequence[str]) -> Sequence[Charge]:
+        found: list[Charge] = []
+        for ids in chunks(charge_row_ids):
+            rows = await self._all(self._c.shop == shop, self._c.id.in_(ids), self._c.status == ChargeStatus.NEW.value)
+            found += [mapping.charge(row) for row in rows]
+        return found
+
+    async def wait_until(self, shop: str, charge_row_ids: Sequence[str], at: datetime) -> None:
+        for ids in chunks(charge_row_ids):
+            waiting = (self._c.status == ChargeStatus.NEW.value, self._c.lease_until.is_(None))
+            mine = update(self._t).where(self._c.shop == shop, self._c.id.in_(ids), *waiting)
+            await self._db.execute(mine.values(next_attempt_at=at))
+
+    async def not_made(self, shop: str, charge_row_id: str, now: datetime) -> None:
+        where = (self._c.shop == shop, self._c.id == charge_row_id, self._c.status == ChargeStatus.NEW.value)
+        await self._db.execute(update(self._t).where(*where).values(accepted_at=None, next_attempt_at=now))
+
+    async def hold_longer(self, shop: str, charge_row_ids: Sequence[str], until: datetime) -> None:
+        for ids in chunks(charge_row_ids):
+            held = (self._c.status == ChargeStatus.NEW.value, self._c.lease_until.is_not(None))
+            mine = update(self._t).where(self._c.shop == shop, self._c.id.in_(ids), *held)
+            await self._db.execute(mine.values(lease_until=until))
+
     async def unsent(self, now: datetime, limit: int) -> Sequence[Charge]:
-        where = (self._c.status == ChargeStatus.NEW.value, self._free(now), self._due(now))
+        where = (self._c.status == ChargeStatus.NEW.value, self._c.dead.is_(None), self._free(now), self._due(now))
         rows = await self._all(*where, order=self._c.next_attempt_at.nulls_first(), limit=limit)
         return [mapping.charge(row) for row in rows]
 
@@ -253,27 +345,33 @@ class OperationRepository(Repository):
 
     async def get(self, shop: str, operation_id: str) -> Operation | None:
         row = await self._one(self._c.shop == shop, self._c.id == operation_id)
-        return mapping.operation(row) if row else None
+        return mapping.operation(row, self._secrets) if row else None
 
     async def by_slot(self, shop: str, slot: str) -> Operation | None:
         row = await self._one(self._c.shop == shop, self._c.slot == slot)
-        return mapping.operation(row) if row else None
+        return mapping.operation(row, self._secrets) if row else None
 
     async def add(self, operation: Operation) -> bool:
-        return await self._add(mapping.operation_row(operation))
+        return await self._add(mapping.operation_row(operation, self._secrets))
 
     async def save(self, operation: Operation) -> None:
         # The number of attempts tells whether somebody else has taken the operation over since.
-        await self._save([mapping.operation_row(operation)], self._c.attempts == bindparam("v_attempts"))
+        await self._save([mapping.operation_row(operation, self._secrets)], self._c.attempts == bindparam("v_attempts"))
 
     async def claim(self, shop: str, operation_id: str, now: datetime, until: datetime) -> Operation | None:
         row = await self._lease(shop, operation_id, now, until, OperationStatus.OPEN.value)
-        return mapping.operation(row) if row else None
+        return mapping.operation(row, self._secrets) if row else None
+
+    async def of_agreement(self, shop: str, agreement_id: str) -> Sequence[Operation]:
+        where = (self._c.shop == shop, self._c.agreement_id == agreement_id)
+        return [mapping.operation(row, self._secrets) for row in await self._all(*where, order=self._c.created_at)]
 
     async def unfinished(self, now: datetime, limit: int) -> Sequence[Operation]:
-        where = (self._c.status == OperationStatus.OPEN.value, self._free(now), self._due(now))
+        # A draft is finished by whoever asks for it again: nobody waits for a URL that no customer sees.
+        by_itself = (self._c.kind != OperationKind.CREATE.value, self._c.dead.is_(None))
+        where = (self._c.status == OperationStatus.OPEN.value, *by_itself, self._free(now), self._due(now))
         rows = await self._all(*where, order=self._c.next_attempt_at.nulls_first(), limit=limit)
-        return [mapping.operation(row) for row in rows]
+        return [mapping.operation(row, self._secrets) for row in rows]
 
 
 class InboxRepository(Repository):
@@ -346,6 +444,12 @@ class SqlUnit:
         self.inbox = InboxRepository(connection, secrets)
         self.clients = ClientRepository(connection, secrets)
         self.audit = AuditRepository(connection, secrets)
+        self.webhooks = WebhookRepository(connection, secrets)
+        self.calls = CallRepository(connection, secrets)
+        self.findings = FindingRepository(connection, secrets)
+        self.allowances = AllowanceRepository(connection, secrets)
+        self.workers = WorkerRepository(connection, secrets)
+        self.failures = FailureRepository(connection, secrets)
 
     async def release_leases(self) -> None:
         for row in (ChargeRow, OperationRow, InboxRow):
@@ -358,6 +462,7 @@ class SqlUnit:
             (InstallationRow, "shop", "token_sealed"),
             (AccountRow, "id", "client_secret_sealed"),
             (AccountRow, "id", "subscription_key_sealed"),
+            (WebhookRow, "id", "secret_sealed"),
         )
         count = 0
         for row, key, column in sealed:

@@ -65,6 +65,11 @@ def _minor(*, null: bool = False) -> Any:
     return Field(sa_type=BigInteger, nullable=null, default=None if null else ...)
 
 
+def _defaulted(length: int, default: str) -> Any:
+    """A column that came later: rows from before hold the default."""
+    return Field(sa_type=String(length), nullable=False, sa_column_kwargs={"server_default": default})
+
+
 SHOP = 255
 
 
@@ -101,6 +106,8 @@ class AgreementRow(SQLModel, table=True):
     __table_args__ = (
         # An agreement belongs to one shop, even where two shops share a merchant account.
         UniqueConstraint("environment", "agreement_id", name="uq_agreement_environment_id"),
+        # One open draft of a sort: whoever asks again is shown the first one's URL.
+        UniqueConstraint("shop", "slot", name="uq_agreement_shop_slot"),
         Index("ix_agreement_shop_created", "shop", "created_at", "id"),
         Index("ix_agreement_shop_customer", "shop", "customer", "created_at"),
         Index(
@@ -117,7 +124,9 @@ class AgreementRow(SQLModel, table=True):
     agreement_id: str | None = _text(64, null=True)
     customer: str | None = _text(256, null=True)
     initial_order: str | None = _text(256, null=True)
+    slot: str | None = _text(160, null=True)
     idempotency_key: str = _text(40)
+    pricing: str = _defaulted(8, "LEGACY")
     interval_unit: str = _text(5)
     interval_count: int = Field(sa_type=Integer, nullable=False)
     price: int = _minor()
@@ -133,12 +142,15 @@ class AgreementRow(SQLModel, table=True):
     start: datetime | None = _time(null=True)
     stop: datetime | None = _time(null=True)
     failure: str | None = _long(null=True)
+    stopped_by: str | None = _text(20, null=True)
     checked_at: datetime | None = _time(null=True)
     created_at: datetime = _time()
 
 
 _OPEN_CHARGE = text("status IN ('NEW', 'PENDING', 'DUE', 'PROCESSING', 'RESERVED', 'PARTIALLY_CAPTURED', 'UNKNOWN')")
 _ORDER_CHARGE = text("saleor_order IS NOT NULL")
+_IN_BATCH = text("batch_id IS NOT NULL")
+_DEAD = text("dead IS NOT NULL")
 
 
 class ChargeRow(SQLModel, table=True):
@@ -150,6 +162,8 @@ class ChargeRow(SQLModel, table=True):
         Index("ix_charge_shop_agreement_due", "shop", "agreement_id", "due"),
         Index("ix_charge_open", "next_attempt_at", sqlite_where=_OPEN_CHARGE, postgresql_where=_OPEN_CHARGE),
         Index("ix_charge_order", "shop", "saleor_order", sqlite_where=_ORDER_CHARGE, postgresql_where=_ORDER_CHARGE),
+        Index("ix_charge_batch", "batch_id", sqlite_where=_IN_BATCH, postgresql_where=_IN_BATCH),
+        Index("ix_charge_dead", "shop", "created_at", sqlite_where=_DEAD, postgresql_where=_DEAD),
     )
     id: str = _id()
     shop: str = _text(SHOP)
@@ -164,8 +178,10 @@ class ChargeRow(SQLModel, table=True):
     saleor_order: str | None = _text(256, null=True)
     amount: int = _minor()
     currency: str = _text(3)
+    transaction_type: str = _defaulted(20, "DIRECT_CAPTURE")
     captured: int = _minor()
     refunded: int = _minor()
+    cancelled: int = Field(sa_type=BigInteger, nullable=False, sa_column_kwargs={"server_default": "0"})
     description: str = _text(255)
     due: date = Field(sa_type=Date, nullable=False)
     retry_days: int = Field(sa_type=Integer, nullable=False)
@@ -173,9 +189,13 @@ class ChargeRow(SQLModel, table=True):
     failure_code: str | None = _text(120, null=True)
     failure: str | None = _long(null=True)
     transaction_id: str | None = _text(64, null=True)
+    api_version: str | None = _text(4, null=True)
+    batch_id: str | None = _text(36, null=True)
+    accepted_at: datetime | None = _time(null=True)
     attempts: int = Field(sa_type=Integer, nullable=False)
     next_attempt_at: datetime | None = _time(null=True)
     lease_until: datetime | None = _time(null=True)
+    dead: str | None = _long(null=True)
     reported: str | None = _text(20, null=True)
     created_at: datetime = _time()
 
@@ -189,6 +209,8 @@ class OperationRow(SQLModel, table=True):
         UniqueConstraint("shop", "slot", name="uq_operation_shop_slot"),
         UniqueConstraint("shop", "lock", name="uq_operation_shop_lock"),
         Index("ix_operation_open", "next_attempt_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_operation_object", "shop", "agreement_id", "charge_id"),
+        Index("ix_operation_dead", "shop", "created_at", sqlite_where=_DEAD, postgresql_where=_DEAD),
     )
     id: str = _id()
     shop: str = _text(SHOP)
@@ -202,15 +224,18 @@ class OperationRow(SQLModel, table=True):
     request: dict[str, Any] = Field(sa_type=JSON, nullable=False)
     status: str = _text(10)
     actor: str = _text(320)
+    api_version: str | None = _text(4, null=True)
     attempts: int = Field(sa_type=Integer, nullable=False)
     next_attempt_at: datetime | None = _time(null=True)
     lease_until: datetime | None = _time(null=True)
+    dead: str | None = _long(null=True)
     failure_code: str | None = _text(120, null=True)
     failure: str | None = _long(null=True)
     created_at: datetime = _time()
 
 
 _WAITING = text("status = 'WAITING'")
+_GIVEN_UP = text("status = 'DEAD'")
 
 
 class InboxRow(SQLModel, table=True):
@@ -218,6 +243,7 @@ class InboxRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("shop", "source", "event_key", name="uq_inbox_event"),
         Index("ix_inbox_waiting", "next_attempt_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index("ix_inbox_dead", "shop", "received_at", sqlite_where=_GIVEN_UP, postgresql_where=_GIVEN_UP),
     )
     id: str = _id()
     shop: str = _text(SHOP)
@@ -257,3 +283,80 @@ class AuditRow(SQLModel, table=True):
     after: str = _long()
     reason: str = _long()
     at: datetime = _time()
+
+
+class WebhookRow(SQLModel, table=True):
+    """A registration of ours at Vipps; more than one of an account while its secret is being renewed."""
+
+    __tablename__ = "webhook"
+    __table_args__ = (Index("ix_webhook_account", "account_id"),)
+    id: str = _id()
+    shop: str = _text(SHOP)
+    account_id: str = _text(36)
+    registration_id: str = _text(64)
+    url: str = _text(1024)
+    secret_sealed: str = _long()
+    created_at: datetime = _time()
+    retired_at: datetime | None = _time(null=True)
+
+
+class CallRow(SQLModel, table=True):
+    """One call to Vipps: writes, and reads that failed. No secret and no person's data in it."""
+
+    __tablename__ = "call"
+    __table_args__ = (
+        Index("ix_call_agreement", "shop", "agreement_id", "at"),
+        Index("ix_call_at", "at"),
+    )
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
+    shop: str = _text(SHOP)
+    account_id: str = _text(36)
+    operation: str = _text(40)
+    method: str = _text(10)
+    path: str = _long()
+    status: int | None = Field(default=None, sa_type=Integer, nullable=True)
+    milliseconds: int = Field(sa_type=Integer, nullable=False)
+    agreement_id: str | None = _text(64, null=True)
+    charge_id: str | None = _text(64, null=True)
+    idempotency_key: str | None = _text(40, null=True)
+    context_id: str | None = _text(120, null=True)
+    request: str = _long()
+    answer: str = _long()
+    at: datetime = _time()
+
+
+class FindingRow(SQLModel, table=True):
+    """Where our books and Vipps' differed when they were last compared; replaced as a whole by the next comparison."""
+
+    __tablename__ = "finding"
+    __table_args__ = (Index("ix_finding_account", "shop", "account_id"),)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
+    shop: str = _text(SHOP)
+    account_id: str = _text(36)
+    kind: str = _text(30)
+    agreement_id: str = _text(64)
+    charge_id: str | None = _text(64, null=True)
+    ours: str = _long()
+    theirs: str = _long()
+    repaired: bool = Field(sa_type=Boolean, nullable=False)
+    found_at: datetime = _time()
+
+
+class AllowanceRow(SQLModel, table=True):
+    """The calls of the last minute under a rate limit that all processes share: `used` is [slot, calls] pairs.
+
+    Belongs to a merchant serial number, not to a shop: shops that share one share its limits.
+    """
+
+    __tablename__ = "allowance"
+    bucket: str = Field(primary_key=True, sa_type=String(120))
+    used: list[list[int]] = Field(sa_type=JSON, nullable=False)
+    blocked_until: datetime | None = _time(null=True)
+
+
+class WorkerRow(SQLModel, table=True):
+    """A sign of life of each process that runs jobs."""
+
+    __tablename__ = "worker"
+    id: str = _id()
+    seen_at: datetime = _time()

@@ -32,7 +32,7 @@ def test_two_intents_have_two_keys(verb: str, other_verb: str, one: object, othe
 
 
 @pytest.mark.parametrize(
-    ("attempts", "seconds"), [(0, 5), (1, 10), (2, 20), (5, 160), (9, 2560), (10, 3600), (11, 3600), (5000, 3600)]
+    ("attempts", "seconds"), [(0, 5), (1, 5), (2, 10), (3, 20), (6, 160), (10, 2560), (11, 3600), (5000, 3600)]
 )
 def test_waiting_doubles_up_to_an_hour(attempts: int, seconds: int) -> None:
     assert backoff(attempts, 0.5) == timedelta(seconds=seconds)
