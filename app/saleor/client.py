@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,13 +15,14 @@ import httpx
 from app.domain.account import Installation
 from app.domain.errors import InvalidInput, Misconfigured, OutcomeUnknown, Unavailable
 from app.domain.money import Money, currency_of
-from app.domain.order import Order, OrderReport
+from app.domain.order import AGREEMENT_KEY, Order, OrderReport
 from app.domain.records import AppIdentity
 from app.saleor.documents import document
 
 _MAX_ANSWER = 5_000_000
 _MAX_KEYS_ANSWER, _MAX_KEYS = 65_536, 20
 _LONGEST_ID, _LONGEST_VERSION = 256, 60  # what Saleor allows, and what our columns hold
+_MAX_PAGES = 100  # of 100 orders each
 _DENIED = frozenset({"PermissionDenied", "JWTError", "InvalidTokenError", "ExpiredSignatureError"})
 
 
@@ -59,6 +62,27 @@ class SaleorClient:
         data = await self._query(installation.shop, _token(installation), "queries/order", {"id": order_id})
         found = data.get("order")
         return _order(found) if isinstance(found, dict) else None
+
+    async def orders_with_agreement(self, installation: Installation, since: datetime) -> Sequence[str]:
+        """Oldest first; drafts are not among them.
+
+        Saleor filters by the day, in a time zone that is not told: it is asked for a day more, and the time of
+        creation decides here. A shop with more than 100 pages is refused rather than read in part: whoever asks goes
+        on from what they were told, and would never learn of the rest.
+        """
+        day = (since.astimezone(UTC) - timedelta(days=1)).date().isoformat()
+        found: dict[str, None] = {}
+        after: str | None = None
+        for _ in range(_MAX_PAGES):
+            variables = {"key": AGREEMENT_KEY, "since": day, "after": after}
+            name = "queries/orders-with-agreement"
+            data = await self._query(installation.shop, _token(installation), name, variables)
+            page = _page(data.get("orders"))
+            found |= {order_id: None for order_id, created in page.orders if created >= since}
+            if page.following is None:
+                return list(found)
+            after = page.following
+        raise Unavailable(f"the shop shows more than {_MAX_PAGES} pages of orders with an agreement since {day}")
 
     async def report(self, installation: Installation, report: OrderReport) -> None:
         """Both writes in one request. A repeat adds the note again, so callers look at the metadata first."""
@@ -182,6 +206,29 @@ def _order(found: Mapping[str, Any]) -> Order:
         metadata=_pairs(found.get("metadata")),
         private_metadata=_pairs(found.get("privateMetadata")),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Ids and times of creation of some orders; `following` is the cursor to ask for the next ones with."""
+
+    orders: Sequence[tuple[str, datetime]]
+    following: str | None
+
+
+def _page(found: object) -> _Page:
+    try:
+        connection, nodes = _object(found), []
+        for edge in connection["edges"]:
+            created = datetime.fromisoformat(edge["node"]["created"])
+            nodes.append((str(edge["node"]["id"]), created if created.tzinfo else created.replace(tzinfo=UTC)))
+        info = connection["pageInfo"]
+        following = str(info["endCursor"] or "") if info["hasNextPage"] else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unavailable("the shop's list of orders cannot be read") from error
+    if following == "":
+        raise Unavailable("the shop's list of orders does not say how it goes on")
+    return _Page(nodes, following)
 
 
 def _pending(transaction: Mapping[str, Any]) -> bool:

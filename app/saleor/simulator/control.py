@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 
 from app.saleor.simulator.control_bodies import (
+    Absence,
     AppChoice,
     Charge,
     Faults,
@@ -54,6 +55,8 @@ class Control:
             "/tokens": self.token,
             "/keys/rotate": self.rotate,
             "/clock": self.move_clock,
+            "/away": self.go_away,
+            "/back": self.come_back,
         }
         gets: dict[str, Callable[..., Any]] = {
             "/apps": self.apps,
@@ -171,14 +174,14 @@ class Control:
             raise HTTPException(404, str(error)) from error
 
     async def faults(self, body: Faults) -> View:
-        events = None if body.events is None else frozenset(body.events)
-        self._shop.mischief = Mischief(body.duplicate, body.drop, body.reorder, events)
+        events, subjects = (None if names is None else frozenset(names) for names in (body.events, body.subjects))
+        self._shop.mischief = Mischief(body.duplicate, body.drop, body.reorder, events, subjects)
         return body.model_dump()
 
     async def deliver(self) -> list[View]:
         return [delivery_view(delivery) for delivery in await self._shop.deliver()]
 
-    # Tokens, keys and time
+    # Tokens, keys, time and absence
 
     async def token(self, body: TokenWish) -> View:
         try:
@@ -220,6 +223,14 @@ class Control:
 
     async def move_clock(self, body: Move) -> View:
         return {"now": self._shop.clock.advance(body.advance).isoformat()}
+
+    async def go_away(self, body: Absence) -> View:
+        self._shop.go_away(body.seconds, body.status)
+        return body.model_dump()
+
+    async def come_back(self) -> View:
+        self._shop.come_back()
+        return {"away": self._shop.away}
 
 
 def _or_400(make: Callable[[], Any]) -> Any:

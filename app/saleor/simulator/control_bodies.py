@@ -78,6 +78,12 @@ class Faults(Body):
     drop: bool = False
     reorder: bool = False
     events: list[str] | None = None
+    subjects: list[str] | None = None
+
+
+class Absence(Body):
+    seconds: Annotated[float, Field(gt=0)] | None = None  # until it is called back when absent
+    status: Annotated[int, Field(ge=500, le=599)] = 503
 
 
 class Move(Body):

@@ -47,12 +47,19 @@ class Delivery:
 
 @dataclass
 class Mischief:
-    """What the network may do to deliveries. `events` limits it to some events; without it all are hit."""
+    """What the network may do to deliveries.
+
+    `events` limits it to events of these names, `subjects` to events about the records with these ids; without them
+    all are hit. What is dropped is lost for good: `Mischief(drop=True, subjects=frozenset({order.id}))` keeps all
+    news of one order from the app.
+    """
 
     duplicate: bool = False
     drop: bool = False
     reorder: bool = False
     events: frozenset[str] | None = None
+    subjects: frozenset[str] | None = None
 
-    def hits(self, event_name: str) -> bool:
-        return self.events is None or event_name in self.events
+    def hits(self, event: Event) -> bool:
+        named = self.events is None or event.name in self.events
+        return named and (self.subjects is None or event.subject.id in self.subjects)

@@ -34,6 +34,8 @@ def create_app(simulator: Simulator) -> FastAPI:
 
     @server.post("/graphql/")
     async def graphql(request: Request) -> Response:
+        if simulator.away:
+            return _nobody_here(simulator.away)
         try:
             body = json.loads(await request.body())
         except ValueError:
@@ -42,7 +44,9 @@ def create_app(simulator: Simulator) -> FastAPI:
         return Response(to_json(answer.content), answer.status, media_type="application/json")
 
     @server.get("/.well-known/jwks.json")
-    async def jwks() -> JSONResponse:
+    async def jwks() -> Response:
+        if simulator.away:
+            return _nobody_here(simulator.away)
         return JSONResponse(simulator.jwks())
 
     @server.get("/", response_class=HTMLResponse)
@@ -50,6 +54,11 @@ def create_app(simulator: Simulator) -> FastAPI:
         return _page(simulator)
 
     return server
+
+
+def _nobody_here(status: int) -> Response:
+    """What the proxy before an absent shop says: no JSON."""
+    return HTMLResponse(f"<html><body><h1>{status}</h1></body></html>", status)
 
 
 def _page(simulator: Simulator) -> str:

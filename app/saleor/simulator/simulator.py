@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class Simulator(Shop):
         self.tokens = Tokens(self.site, self.clock, self.key)
         self.webhooks = Webhooks(self, self.site, self.schema, self.key, clients)
         self._installer = Installer(self, self.site, self.schema, clients)
+        self._away: tuple[int, datetime | None] | None = None
         self.listeners.append(self.webhooks.hear)
         for channel in CHANNELS:
             self.add_channel(*channel)
@@ -97,6 +98,27 @@ class Simulator(Shop):
         except (ExpiredSignatureError, InvalidTokenError) as error:
             caller = error
         return answer(body, self.schema, Request(self, self.site, caller))
+
+    # Outages
+
+    def go_away(self, seconds: float | None = None, status: int = 503) -> None:
+        """API and keys answer with this status, for so long by the shop's clock or until `come_back`.
+
+        Webhooks are still sent: Saleor's workers are other processes than its API.
+        """
+        until = None if seconds is None else self.clock.now() + timedelta(seconds=seconds)
+        self._away = status, until
+
+    def come_back(self) -> None:
+        self._away = None
+
+    @property
+    def away(self) -> int | None:
+        """The status that everybody gets while the shop is away."""
+        if self._away is None:
+            return None
+        status, until = self._away
+        return status if until is None or self.clock.now() < until else None
 
     # Webhooks
 

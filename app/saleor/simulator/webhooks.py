@@ -104,11 +104,11 @@ class Webhooks:
         due = [d for d in self.deliveries if d.status is Status.PENDING and d.due_at <= now]
         if not self.mischief.reorder:
             return due
-        hit = [d for d in due if self.mischief.hits(d.event.name)]
+        hit = [d for d in due if self.mischief.hits(d.event)]
         return [d for d in due if d not in hit] + hit[::-1]
 
     async def _deliver(self, client: httpx.AsyncClient, delivery: Delivery) -> None:
-        hit = self.mischief.hits(delivery.event.name)
+        hit = self.mischief.hits(delivery.event)
         if hit and self.mischief.drop:
             delivery.status = Status.DROPPED
         elif not self._is_alive(delivery):

@@ -112,6 +112,120 @@ async def test_orders_need_one_page_size_up_to_a_hundred(shop: Shop, app: App, a
     assert (answer.status, codes(answer)) == (200, ["GraphQLError"])
 
 
+LIST = """query($filter: OrderFilterInput, $sortBy: OrderSortingInput, $first: Int, $last: Int, $after: String,
+  $before: String) {
+  orders(filter: $filter, sortBy: $sortBy, first: $first, last: $last, after: $after, before: $before) {
+    totalCount edges { cursor node { number } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}"""
+OLDEST_FIRST = {"field": "CREATED_AT", "direction": "ASC"}
+
+
+def listed(shop: Shop, app: App, **arguments: Any) -> Any:
+    size = {} if "last" in arguments else {"first": 100}
+    return data(ask(shop, LIST, app.token, **(size | arguments)))["orders"]
+
+
+def numbers(orders: Any) -> list[str]:
+    return [edge["node"]["number"] for edge in orders["edges"]]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([{"key": "a"}], ["3", "2", "1"]),
+        ([{"key": "a", "value": None}], ["3", "2", "1"]),
+        ([{"key": "a", "value": ""}], ["3", "2", "1"]),  # as if there were no value
+        ([{"key": "a", "value": "1"}], ["1"]),
+        ([{"key": "a"}, {"key": "b"}], ["2"]),
+        ([{"key": "A"}], []),
+        ([{"key": "private"}], []),
+        ([], ["5", "4", "3", "2", "1"]),
+    ],
+)
+async def test_orders_are_filtered_by_public_metadata(
+    shop: Shop, app: App, pairs: list[dict[str, str | None]], expected: list[str]
+) -> None:
+    for metadata in ({"a": "1"}, {"a": "2", "b": "1"}, {"a": ""}, {"b": "2"}, {}):
+        shop.create_order(email="a@example.com", amount=1, metadata=metadata, private_metadata={"private": "1"})
+    assert numbers(listed(shop, app, filter={"metadata": pairs})) == expected
+    assert codes(ask(shop, LIST, filter={"metadata": pairs}, first=1)) == ["PermissionDenied"]
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        ({"gte": "2026-11-22"}, ["1", "2", "3"]),
+        ({"gte": "2026-11-23"}, ["2", "3"]),
+        ({"gte": "2026-11-23", "lte": "2026-11-23"}, ["2"]),
+        ({"lte": "2026-11-22"}, ["1"]),
+        ({"gte": "2026-11-25"}, []),
+        ({}, ["1", "2", "3"]),
+    ],
+)
+async def test_orders_are_filtered_by_the_day_they_were_made(
+    shop: Shop, app: App, days: dict[str, str], expected: list[str]
+) -> None:
+    for _ in range(3):
+        shop.create_order(email="a@example.com", amount=1)
+        shop.clock.advance(24 * 3600)
+    assert numbers(listed(shop, app, filter={"created": days}, sortBy=OLDEST_FIRST)) == expected
+
+
+async def test_drafts_are_no_orders_yet(shop: Shop, app: App) -> None:
+    shop.create_order(email="a@example.com", amount=1).status = "DRAFT"
+    assert listed(shop, app)["totalCount"] == 0
+
+
+@pytest.mark.parametrize("field", ["CREATED_AT", "NUMBER"])
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+async def test_pages_follow_each_other_in_both_directions(shop: Shop, app: App, field: str, direction: str) -> None:
+    for number in range(5):  # some at the same time
+        shop.clock.advance(number % 2)
+        shop.create_order(email="a@example.com", amount=1)
+    expected = [str(number) for number in range(1, 6)][:: 1 if direction == "ASC" else -1]
+    sort_by = {"field": field, "direction": direction}
+    forwards, page = [], listed(shop, app, sortBy=sort_by, first=2)
+    assert not page["pageInfo"]["hasPreviousPage"]
+    forwards += numbers(page)
+    while page["pageInfo"]["hasNextPage"]:
+        page = listed(shop, app, sortBy=sort_by, first=2, after=page["pageInfo"]["endCursor"])
+        assert page["pageInfo"]["hasPreviousPage"]
+        assert page["totalCount"] == 5
+        forwards += numbers(page)
+    assert forwards == expected
+    backwards, page = [], listed(shop, app, sortBy=sort_by, last=2)
+    assert not page["pageInfo"]["hasNextPage"]
+    backwards += numbers(page)[::-1]
+    while page["pageInfo"]["hasPreviousPage"]:
+        page = listed(shop, app, sortBy=sort_by, last=2, before=page["pageInfo"]["startCursor"])
+        assert page["pageInfo"]["hasNextPage"]
+        backwards += numbers(page)[::-1]
+    assert backwards == expected[::-1]
+
+
+async def test_a_cursor_belongs_to_its_sorting(shop: Shop, app: App) -> None:
+    shop.create_order(email="a@example.com", amount=1)
+    cursor = listed(shop, app)["pageInfo"]["endCursor"]
+    for broken in (cursor[:-4], "nonsense", "W10=", "MQ==", "WyJ4Il0="):
+        assert codes(ask(shop, LIST, app.token, first=1, after=broken)) == ["GraphQLError"], broken
+    assert codes(ask(shop, LIST, app.token, first=1, after=cursor, sortBy=OLDEST_FIRST)) == ["GraphQLError"]
+    assert codes(ask(shop, LIST, app.token, first=1, before=cursor)) == ["GraphQLError"]
+    assert codes(ask(shop, LIST, app.token, last=1, after=cursor)) == ["GraphQLError"]
+
+
+async def test_what_the_list_of_orders_does_not_know_is_refused(shop: Shop, app: App) -> None:
+    shop.create_order(email="a@example.com", amount=1)
+    assert codes(ask(shop, LIST, app.token, first=1, filter={"created": {"gte": "soon"}})) == ["GraphQLError"]
+    if "OrderWhereInput" not in shop.schema.type_map:
+        pytest.skip("the complete schema is not at hand")
+    by_customer = {"field": "CUSTOMER", "direction": "ASC"}
+    assert codes(ask(shop, LIST, app.token, first=1, sortBy=by_customer)) == ["NotServed"]
+    assert codes(ask(shop, LIST, app.token, first=1, filter={"customer": "Ola"})) == ["NotServed"]
+    assert codes(ask(shop, "{ orders(first: 1, where: {}) { totalCount } }", app.token)) == ["NotServed"]
+
+
 async def test_order_by_external_reference_needs_permission(shop: Shop, app: App) -> None:
     order = shop.create_order(email="a@example.com", amount=1, external_reference="ref")
     query = '{ order(externalReference: "ref") { id } }'

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.saleor.simulator.deliveries import Mischief
 from app.saleor.simulator.server import create_app
 from app.saleor.simulator.simulator import Simulator
 from tests.saleor.simulator.doubles import MANIFEST_URL, AppDouble, manifest, read_token
@@ -118,12 +119,46 @@ async def test_tokens_are_handed_out(
 
 async def test_faults_keys_and_clock_can_be_set(http: httpx.AsyncClient, shop: Simulator) -> None:
     await post(http, "/webhooks/faults", duplicate=True, events=["ORDER_CREATED"])
-    assert shop.mischief.hits("ORDER_CREATED")
-    assert not shop.mischief.hits("ORDER_UPDATED")
+    assert shop.mischief == Mischief(duplicate=True, events=frozenset({"ORDER_CREATED"}))
+    await post(http, "/webhooks/faults", drop=True, subjects=["T3JkZXI6MQ=="])
+    assert shop.mischief == Mischief(drop=True, subjects=frozenset({"T3JkZXI6MQ=="}))
     before = shop.clock.now()
     assert (await post(http, "/keys/rotate"))["kid"] == shop.key.kid
     await post(http, "/clock", advance=60)
     assert (shop.clock.now() - before).total_seconds() == 60
+
+
+async def test_shop_can_be_away_for_a_while_or_until_it_is_called_back(
+    http: httpx.AsyncClient, shop: Simulator
+) -> None:
+    async def asked() -> list[int]:
+        answers = [await http.post("/graphql/", json={"query": "{ shop { name } }"})]
+        answers.append(await http.get("/.well-known/jwks.json"))
+        return [answer.status_code for answer in answers]
+
+    assert await post(http, "/away", seconds=60) == {"seconds": 60, "status": 503}
+    assert (await http.get("/simulator/orders")).status_code == 200
+    assert await asked() == [503, 503]
+    shop.clock.advance(59)
+    assert await asked() == [503, 503]
+    shop.clock.advance(1)
+    assert await asked() == [200, 200]
+    await post(http, "/away", status=502)
+    shop.clock.advance(1_000_000)
+    assert await asked() == [502, 502]
+    assert await post(http, "/back") == {"away": None}
+    assert await asked() == [200, 200]
+
+
+async def test_app_cannot_be_installed_while_the_shop_is_away(http: httpx.AsyncClient, double: AppDouble) -> None:
+    await post(http, "/away")
+
+    async def ask_back(_token: str) -> None:
+        answer = await http.post("/graphql/", json={"query": "{ app { id } }"})
+        double.register = (answer.status_code, {})
+
+    double.while_registering = ask_back
+    assert (await http.post("/simulator/install", json=INSTALL)).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -135,6 +170,8 @@ async def test_faults_keys_and_clock_can_be_set(http: httpx.AsyncClient, shop: S
         ("/orders", {"unknown": 1}, 422),
         ("/orders/T3JkZXI6MQ==/touch", {}, 404),
         ("/webhooks/replay", {"delivery": 1}, 404),
+        ("/away", {"status": 200}, 422),
+        ("/away", {"seconds": 0}, 422),
         ("/tokens", {"kind": "customer"}, 404),
     ],
 )

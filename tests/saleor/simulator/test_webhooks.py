@@ -11,7 +11,7 @@ from app.saleor.simulator.keys import SigningKey
 from app.saleor.simulator.models import Order
 from app.saleor.simulator.simulator import Simulator
 from app.saleor.simulator.webhooks import EndlessDeliveries
-from tests.saleor.simulator.conftest import START
+from tests.saleor.conftest import START
 from tests.saleor.simulator.doubles import MANIFEST_URL, AppDouble, manifest, verify_detached, webhook
 
 
@@ -228,6 +228,41 @@ async def test_network_may_duplicate_drop_and_reorder(shop: Simulator, double: A
     order_in(shop)
     await shop.deliver()
     assert double.events[3:] == ["order_confirmed", "order_created"]
+
+
+async def test_all_news_of_one_order_may_be_lost_for_good(shop: Simulator, double: AppDouble) -> None:
+    double.manifest = manifest("OrderCreated", "OrderConfirmed", "OrderUpdated", "OrderMetadataUpdated")
+    await shop.install(MANIFEST_URL)
+    lost, told = order_in(shop), order_in(shop)
+    double.statuses = [500]  # what waits for another try is lost with the rest
+    shop.mischief = Mischief(drop=True, subjects=frozenset({lost.id}))
+    for order in (lost, told):
+        shop.update_order_metadata(order, {"a": "1"})
+        shop.touch_order(order)
+    await shop.deliver()
+    shop.mischief = Mischief(drop=True, subjects=frozenset({lost.id, told.id}))
+    shop.clock.advance(100_000)
+    await shop.deliver()
+    shop.mischief = Mischief()
+    shop.clock.advance(100_000)
+    assert await shop.deliver() == []
+    assert {body["order"]["id"] for body in double.bodies} == {told.id}
+    of_lost = [d.status for d in shop.deliveries if d.event.subject is lost]
+    assert of_lost == [Status.DROPPED] * 4
+    of_told = [d.status for d in shop.deliveries if d.event.subject is told]
+    assert sorted(of_told) == [Status.DROPPED] + [Status.SUCCESS] * 3
+    shop.touch_order(lost)
+    await shop.deliver()
+    assert double.bodies[-1]["order"]["id"] == lost.id
+
+
+async def test_a_shop_that_is_away_still_sends(shop: Simulator, double: AppDouble) -> None:
+    double.manifest = manifest("OrderCreated")
+    await shop.install(MANIFEST_URL)
+    shop.go_away()
+    order_in(shop)
+    await shop.deliver()
+    assert double.events == ["order_created"]
 
 
 async def test_replay_sends_the_same_bytes_and_signature_also_after_key_rotation(

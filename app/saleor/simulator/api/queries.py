@@ -1,16 +1,13 @@
 """The root queries."""
 
-import base64
-import binascii
 from typing import Any
 
 from graphql import GraphQLError
 
 from app.saleor.simulator import ids
+from app.saleor.simulator.api.connection import filtered, page
 from app.saleor.simulator.api.fields import Fields, NotServed, Request
 from app.saleor.simulator.models import App, Channel, Order, User
-
-PAGE_LIMIT = 100
 
 
 def _app(_root: Any, request: Request, id: str | None = None) -> App | None:  # noqa: A002 - Saleor's argument name
@@ -47,50 +44,13 @@ def check_kind(global_id: str, kind: str) -> None:
 
 
 def _orders(_root: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    """Newest first. Filters and sorting are refused rather than ignored."""
+    """Newest first where no sorting is asked for, never a draft. What is not known here is refused, not ignored."""
     request.requestor.require_any("MANAGE_ORDERS")
-    if unknown := set(arguments) - {"first", "last", "after", "before", "channel"}:
+    if unknown := set(arguments) - {"first", "last", "after", "before", "channel", "filter", "sortBy"}:
         raise NotServed(f"The simulator does not serve the arguments {sorted(unknown)} of orders.")
     channel = arguments.get("channel")
-    orders = [o for o in request.shop.orders if channel in (None, o.channel.slug)]
-    return _page(sorted(orders, key=lambda o: -o.number), arguments)
-
-
-def _page(orders: list[Order], arguments: dict[str, Any]) -> dict[str, Any]:
-    first, last = _page_size(arguments, "first"), _page_size(arguments, "last")
-    if (first is None) == (last is None):
-        raise GraphQLError("One of `first` and `last` is required to page through the `orders` connection.")
-    after, before = _position(arguments.get("after")), _position(arguments.get("before"))
-    window = [o for o in orders if (after is None or o.number < after) and (before is None or o.number > before)]
-    page = window[:first] if first is not None else window[max(0, len(window) - (last or 0)) :]
-    edges = [{"node": order, "cursor": _cursor(order)} for order in page]
-    info = {
-        "hasNextPage": bool(page) and page[-1] is not orders[-1],
-        "hasPreviousPage": bool(page) and page[0] is not orders[0],
-        "startCursor": edges[0]["cursor"] if edges else None,
-        "endCursor": edges[-1]["cursor"] if edges else None,
-    }
-    return {"edges": edges, "totalCount": len(orders), "pageInfo": info}
-
-
-def _page_size(arguments: dict[str, Any], name: str) -> int | None:
-    size: int | None = arguments.get(name)
-    if size is not None and not 0 < size <= PAGE_LIMIT:
-        raise GraphQLError(f"`{name}` of the `orders` connection is {size}; it may be 1 to {PAGE_LIMIT}.")
-    return size
-
-
-def _cursor(order: Order) -> str:
-    return base64.b64encode(f'["{order.number}"]'.encode()).decode()
-
-
-def _position(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    try:
-        return int(base64.b64decode(cursor, validate=True).decode().strip('[]"'))
-    except (binascii.Error, ValueError) as error:
-        raise GraphQLError("Received cursor is invalid.") from error
+    orders = [o for o in request.shop.orders if channel in (None, o.channel.slug) and o.status != "DRAFT"]
+    return page(filtered(orders, arguments.get("filter") or {}), arguments)
 
 
 def _channels(_root: Any, request: Request) -> list[Channel]:
