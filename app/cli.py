@@ -1,6 +1,7 @@
 """The command line: serve, migrate, accounts, API clients, simulators, the demo."""
 
 import asyncio
+import csv
 import gc
 import json
 import os
@@ -13,17 +14,20 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from app.domain.account import Account, ApiVersion, Caller, CallerKind, Environment, Scope
+from app.domain.account import Account, ApiVersion, Environment, Scope
 from app.domain.charge import DEFAULT_LEAD_DAYS, DEFAULT_RETRY_DAYS
 from app.domain.errors import RecurringError
 
 if TYPE_CHECKING:
+    from app.domain.records import Finding
     from app.main import Context
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Vipps Recurring for Saleor.")
 accounts = typer.Typer(no_args_is_help=True, help="Merchant accounts at Vipps.")
 clients = typer.Typer(no_args_is_help=True, help="API clients, for Basic auth.")
 shops = typer.Typer(no_args_is_help=True, help="Shops that installed the app.")
+failures = typer.Typer(no_args_is_help=True, help="Work that was given up and waits for a person.")
+app.add_typer(failures, name="failures")
 app.add_typer(shops, name="shop")
 app.add_typer(accounts, name="account")
 app.add_typer(clients, name="client")
@@ -64,8 +68,14 @@ def _with_context(work: Callable[["Context"], Awaitable[T]]) -> T:
 
 
 @app.command()
-def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve the app; the worker runs inside."""
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    worker: Annotated[
+        bool | None, typer.Option(help="Carry jobs in this process too; if left out: on SQLite, not on PostgreSQL.")
+    ] = None,
+) -> None:
+    """Serve the app. On SQLite the worker runs inside; on PostgreSQL start at least one `vipps-recurring worker`."""
     gc.disable()  # nothing that is imported becomes garbage: looking for some makes the start a good deal slower
     import uvicorn
 
@@ -76,6 +86,10 @@ def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
 
     settings = load()
     configure_logging(settings.log_level, settings.log_format)
+    inside = settings.database.startswith("sqlite")
+    if worker is False and inside:
+        typer.echo("SQLite belongs to one process: its worker runs inside serve", err=True)
+        raise typer.Exit(1)
     try:
         asyncio.run(require_database(settings))
     except RecurringError as error:
@@ -83,10 +97,38 @@ def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
         raise typer.Exit(1) from None
     # uvicorn ends in order and then raises the signal again: being asked to end is no failure.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
-    served = serving_app(settings)
+    served = serving_app(settings, worker=inside if worker is None else worker)
     gc.enable()
     gc.freeze()
     uvicorn.run(served, host=host, port=port, log_config=None, access_log=False, server_header=False)
+
+
+@app.command("worker")
+def run_worker() -> None:
+    """Carry jobs, on PostgreSQL only; start as many as you like."""
+    from app.config import load
+    from app.main import require_database
+    from app.observability import configure_logging
+    from app.serving import work_alone
+
+    settings = load()
+    configure_logging(settings.log_level, settings.log_format)
+    if settings.database.startswith("sqlite"):
+        typer.echo("SQLite belongs to one process: its worker runs inside serve", err=True)
+        raise typer.Exit(1)
+
+    async def run() -> None:
+        await require_database(settings)
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await work_alone(settings, stop)
+
+    try:
+        asyncio.run(run())
+    except RecurringError as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -94,7 +136,10 @@ def migrate() -> None:
     """Bring the database up to date, and write stored secrets anew with the newest SECRET_KEY."""
 
     async def work(context: "Context") -> int:
+        from app.jobs.engine import Engine
+
         await context.store.migrate()
+        await Engine(context.metrics.bug, context.settings.database).install()
         return await context.store.reseal_secrets()
 
     typer.echo(f"the database is up to date; {_with_context(work)} secrets are sealed with the newest key")
@@ -133,6 +178,137 @@ def simulate(
     if which not in {"vipps", "saleor"}:
         raise typer.BadParameter("say vipps or saleor")
     serve_simulator(which, host, port or (8100 if which == "vipps" else 8200), small=small)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look at settings, database, jobs and accounts, and say what is wrong and how to mend it; exit code 1 if so."""
+    from app.config import load
+    from app.doctor import examine
+    from app.observability import configure_logging
+
+    settings = load()
+    configure_logging("error", settings.log_format)
+    found = asyncio.run(examine(settings))
+    _print([{"check": it.name, "result": it.result, "remedy": it.remedy} for it in found], as_json=as_json)
+    if any(it.remedy for it in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def reconcile(
+    shop: Annotated[str | None, typer.Option(help="One shop's accounts only.")] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", dir_okay=False, help="Write every difference to this file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare our books with Vipps', repair forward what can be, and tell the rest.
+
+    Exit code 1 where a difference is left or an account could not be compared.
+    """
+    from app.usecases.nightly import reconcile_all
+
+    books = _with_context(lambda context: reconcile_all(context.deps, lambda _: None, shop))
+    rows = [
+        {
+            "shop": it.account.shop,
+            "channel": it.account.channel,
+            "agreements": str(it.agreements),
+            "charges": str(it.charges),
+            "orders": str(it.orders),
+            "repaired": str(len(it.findings) - len(it.open_findings)),
+            "left": str(len(it.open_findings)),
+            "trouble": it.trouble,
+        }
+        for it in books
+    ]
+    if csv_file is not None:
+        _write_findings(csv_file, [finding for it in books for finding in it.findings])
+    _print(rows, as_json=as_json)
+    if any(it.open_findings or it.trouble for it in books):
+        raise typer.Exit(1)
+
+
+def _write_findings(path: Path, findings: list["Finding"]) -> None:
+    names = ("shop", "account_id", "kind", "agreement_id", "charge_id", "ours", "theirs", "repaired", "found_at")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows([_cell(getattr(it, name)) for name in names] for it in findings)
+
+
+def _cell(value: object) -> str:
+    """A spreadsheet takes what begins with one of these for a formula."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+@app.command()
+def explain(
+    shop: Shop,
+    charge: Annotated[str, typer.Argument(help="A charge id, an order id, or Saleor's id of the order.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell the whole story of a charge: who asked for it, every call, every answer, every change."""
+    from app.domain.account import system
+    from app.usecases.explaining import explain_charge
+
+    found = _with_context(lambda context: explain_charge(context.deps, system(shop), charge))
+    rows = [
+        {"at": f"{it.at:%Y-%m-%d %H:%M:%S}", "what": it.what, "who": it.who, "text": it.text, "id": it.context_id or ""}
+        for it in found.moments
+    ]
+    it = found.charge
+    if not as_json:
+        typer.echo(f"{it.charge_id or it.order_id}: {it.amount} on {it.agreement_id}, due {it.due}, {it.status}")
+    _print(rows, as_json=as_json)
+
+
+@failures.command("list")
+def failures_list(as_json: AsJson = False) -> None:
+    """What was given up, with the reason."""
+    from app.usecases.failures import all_failures
+
+    rows = [
+        {
+            "id": it.id,
+            "shop": it.shop,
+            "kind": it.kind.value,
+            "what": it.what,
+            "about": it.object_id,
+            "attempts": str(it.attempts),
+            "reason": it.reason,
+        }
+        for it in _with_context(lambda context: all_failures(context.deps))
+    ]
+    _print(rows, as_json=as_json)
+
+
+@failures.command("retry")
+def failures_retry(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids from the list.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+) -> None:
+    """Try again, with the keys it had; a worker does it within a minute."""
+    from app.domain.account import system
+    from app.usecases.failures import all_failures, retry_failures
+
+    async def work(context: "Context") -> tuple[int, list[str]]:
+        letters = [it for it in await all_failures(context.deps) if every or it.id in (ids or [])]
+        for shop in {it.shop for it in letters}:
+            mine = [it.id for it in letters if it.shop == shop]
+            for start in range(0, len(mine), context.deps.limits.max_sync_batch):
+                some = mine[start : start + context.deps.limits.max_sync_batch]
+                await retry_failures(context.deps, system(shop), some)
+        return len(letters), sorted(set(ids or []) - {it.id for it in letters})
+
+    count, unknown = _with_context(work)
+    typer.echo(f"{count} are tried again")
+    for letter_id in unknown:
+        typer.echo(f"no failure {letter_id}", err=True)
+    if unknown:
+        raise typer.Exit(1)
 
 
 @shops.command("forget")
@@ -214,27 +390,41 @@ def account_list(as_json: AsJson = False) -> None:
 
 
 @accounts.command("check")
-def account_check(as_json: AsJson = False) -> None:
-    """Sign in at Vipps with every account; exit code 1 where one cannot."""
-    from app.usecases.accounts import all_accounts, test_auth
+def account_check(
+    as_json: AsJson = False,
+    renew_webhooks: Annotated[
+        bool, typer.Option(help="Give each webhook a new secret; the old one stays good for a day.")
+    ] = False,
+) -> None:
+    """Sign in at Vipps with every account, ask both API versions, and see that webhooks are registered.
 
-    async def check(context: "Context", account: Account) -> str:
-        caller = Caller(CallerKind.SYSTEM, account.shop, "cli", frozenset(Scope))
-        try:
-            await test_auth(context.deps, caller, account.channel)
-        except RecurringError as error:
-            return error.message
-        return "ok"
+    Exit code 1 where an account cannot sign in or its version does not answer.
+    """
+    from app.usecases.accounts import AccountCheck, all_accounts, check_account
+    from app.usecases.nightly import webhook_url
 
-    async def work(context: "Context") -> list[dict[str, str]]:
-        found = await all_accounts(context.deps)
+    async def work(context: "Context") -> list[AccountCheck]:
+        url = context.settings.app_url
         return [
-            {"shop": it.shop, "channel": it.channel, "msn": it.msn, "result": await check(context, it)} for it in found
+            await check_account(context.deps, it, webhook_url(url, it), renew_webhook=renew_webhooks)
+            for it in await all_accounts(context.deps)
         ]
 
-    rows = _with_context(work)
+    checks = _with_context(work)
+    rows = [
+        {
+            "shop": it.account.shop,
+            "channel": it.account.channel,
+            "msn": it.account.msn,
+            "sign in": it.sign_in,
+            "uses": it.account.api_version.value,
+            **{version.value: it.versions.get(version, "not tried") for version in ApiVersion},
+            "webhooks": it.webhooks,
+        }
+        for it in checks
+    ]
     _print(rows, as_json=as_json)
-    if any(row["result"] != "ok" for row in rows):
+    if not all(it.good for it in checks):
         raise typer.Exit(1)
 
 

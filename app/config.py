@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     vipps_live_url: str = "https://api.vipps.no"
     max_sync_batch: int = Field(default=500, ge=1, le=5000)
     vipps_concurrency: int = Field(default=32, ge=1, le=200)
+    vipps_charges_per_minute: int = Field(default=500, ge=1)  # facts: VIPPS 10
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

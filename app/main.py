@@ -1,8 +1,9 @@
 """The composition root: settings to collaborators; the only file that knows every concrete class behind a Protocol."""
 
+import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from httpx_aiohttp import AiohttpTransport
 
 from app import __version__
 from app.config import Settings
-from app.domain.account import Account, Environment
+from app.domain.account import Account, ApiVersion, Environment
 from app.domain.errors import Misconfigured
-from app.domain.provider import RecurringProvider
+from app.domain.provider import RecurringProvider, WebhookRegistry
+from app.domain.records import CallEntry
 from app.jobs.inline import InlineJobs
 from app.observability import Metrics
 from app.saleor.client import SaleorClient
@@ -22,11 +24,15 @@ from app.saleor.manifest import app_identifier
 from app.saleor.network import GuardedResolver, ShopRules
 from app.storage.database import SqlStore
 from app.storage.secrets import SecretBox
+from app.usecases.journal import CallJournal
 from app.usecases.keys import KeyRing
 from app.usecases.locks import Turns
 from app.usecases.ports import Clock, Deps, Jobs, Limits, Shop, Store
+from app.vipps.calls import Call
 from app.vipps.http import Credentials, SystemNames, VippsHttp
 from app.vipps.v2 import VippsV2
+from app.vipps.v3 import VippsV3
+from app.vipps.webhooks import VippsWebhooks
 from app.web.context import WebContext
 
 
@@ -66,32 +72,55 @@ def http_clients(settings: Settings) -> HttpClients:
 
 
 class Providers:
-    """One way to Vipps per merchant account, kept while its credentials stay the same, so that its token is shared."""
+    """One way to Vipps per merchant account, kept while its credentials stay the same, so that its token is shared.
 
-    def __init__(self, settings: Settings, client: httpx.AsyncClient, clock: Clock) -> None:
+    Both versions of an account go the same way, and so do its webhooks.
+    """
+
+    def __init__(self, settings: Settings, client: httpx.AsyncClient, clock: Clock, log: CallJournal) -> None:
         self._urls = {Environment.TEST: settings.vipps_test_url, Environment.LIVE: settings.vipps_live_url}
         self._client = client
         self._clock = clock
-        self._made: dict[str, tuple[Account, VippsV2]] = {}
+        self._log = log
+        self._made: dict[str, tuple[Account, VippsHttp]] = {}
 
     def __call__(self, account: Account) -> RecurringProvider:
+        version = VippsV3 if account.api_version is ApiVersion.V3 else VippsV2
+        return version(self._http(account), self._clock, test_environment=account.environment is Environment.TEST)
+
+    def webhooks(self, account: Account) -> WebhookRegistry:
+        return VippsWebhooks(self._http(account))
+
+    def _http(self, account: Account) -> VippsHttp:
+        # Nothing but what Vipps is told matters here.
+        same = replace(account, api_version=ApiVersion.V2, retry_days=0, lead_days=0, agreement_url=None)
         made = self._made.get(account.id)
-        if made is None or made[0] != account:
-            made = self._made[account.id] = (account, self._make(account))
+        if made is None or made[0] != same:
+            made = self._made[account.id] = (same, self._make(account))
         return made[1]
 
-    def _make(self, account: Account) -> VippsV2:
+    def _make(self, account: Account) -> VippsHttp:
         if account.client_secret is None or account.subscription_key is None:
             raise Misconfigured("the merchant account has no credentials; set them with: account set")
         credentials = Credentials(account.msn, account.client_id, account.client_secret, account.subscription_key)
-        http = VippsHttp(
+        shop, account_id = account.shop, account.id
+
+        def log(call: Call) -> None:
+            self._log.add(CallEntry(shop, account_id, **{name: getattr(call, name) for name in _CALL_FIELDS}))
+
+        return VippsHttp(
             self._client,
             self._urls[account.environment],
             credentials,
             SystemNames(plugin_version=__version__),
             clock=self._clock,
+            deadline=_CALL_SECONDS,
+            log=log,
         )
-        return VippsV2(http, self._clock, test_environment=account.environment is Environment.TEST)
+
+
+_CALL_FIELDS = tuple(Call.__dataclass_fields__)
+_CALL_SECONDS = 15.0  # less than a process is given to end: what it is at can be finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +133,10 @@ class Context:
     web: WebContext
     http: HttpClients
     metrics: Metrics
+    journal: CallJournal
 
     async def close(self) -> None:
+        await self.journal.flush()
         await self.http.close()
         await self.store.close()
 
@@ -117,6 +148,7 @@ def build(
     clock: Clock = system_clock,
     http: HttpClients | None = None,
     metrics: Metrics | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Context:
     """Wire the parts. Without `jobs` what is enqueued waits for the sweeper of another process."""
     metrics = metrics or Metrics()
@@ -127,13 +159,22 @@ def build(
     # Here mypy proves that the concrete classes fit the Protocols.
     as_store: Store = store
     shop: Shop = SaleorClient(http.saleor)
+    journal = CallJournal(as_store)
+    providers = Providers(settings, http.vipps, clock, journal)
+    carrier: Jobs = jobs if jobs is not None else InlineJobs()
     deps = Deps(
         store=as_store,
         shop=shop,
-        provider=Providers(settings, http.vipps, clock),
-        jobs=jobs or InlineJobs(),
+        provider=providers,
+        webhooks=providers.webhooks,
+        jobs=carrier,
         clock=clock,
-        limits=Limits(max_sync_batch=settings.max_sync_batch, concurrency=settings.vipps_concurrency),
+        sleep=sleep,
+        limits=Limits(
+            max_sync_batch=settings.max_sync_batch,
+            concurrency=settings.vipps_concurrency,
+            charges_per_minute=settings.vipps_charges_per_minute,
+        ),
         jitter=random.random,
         turns=Turns(),
         bug=metrics.bug,
@@ -146,7 +187,7 @@ def build(
         app_version=__version__,
         app_identifier=app_identifier(),
     )
-    return Context(settings, store, deps, web, http, metrics)
+    return Context(settings, store, deps, web, http, metrics, journal)
 
 
 async def require_database(settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import structlog
 from fastapi import FastAPI, Request
@@ -14,15 +14,13 @@ from app.domain.account import Caller
 from app.domain.errors import RecurringError
 from app.gql import schema as graphql_schema
 from app.jobs.engine import Engine
-from app.jobs.workflows import register
 from app.main import Context, build, prepare_database
 from app.observability import Metrics, RequestLog
-from app.saleor.payloads import object_of
-from app.usecases.sweep import sweep
-from app.web import drupal, health, saleor
+from app.web import drupal, health, saleor, vipps
 from app.web.auth import any_caller
 from app.web.context import WebContext
 from app.web.limits import MaxBody
+from app.working import journalling, worker_alive, working
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -42,6 +40,7 @@ def create_app(
         openapi_url=None,
     )
     app.include_router(saleor.router(context.web))
+    app.include_router(vipps.router(context.web))
     app.include_router(drupal.router(context.web))
     app.include_router(graphql_schema.router(context.deps, _who(context.web)))
     ready = {"database": context.store.migrated} | dict(checks or {})
@@ -64,37 +63,41 @@ def _who(web: WebContext) -> Callable[[Request], Awaitable[Caller | RecurringErr
     return who
 
 
-def serving_app(settings: Settings) -> FastAPI:
-    """The app as `serve` runs it: the worker inside, everything open taken up at the start."""
+def serving_app(settings: Settings, *, worker: bool) -> FastAPI:
+    """The app as `serve` runs it; with `worker` it carries jobs too, else it only hands them over."""
     metrics = Metrics()
-    engine = Engine(metrics.bug)
+    engine = Engine(metrics.bug, settings.database)
     context = build(settings, jobs=engine, metrics=metrics)
-    register(engine, context.deps, object_of, metrics.record_sweep)
-
-    workers: list[asyncio.Task[None]] = []
 
     async def worker_runs() -> bool:
-        return bool(workers) and not workers[0].done()
+        return await worker_alive(context)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await prepare_database(context)
-        worker = asyncio.create_task(engine.run())
-        workers.append(worker)
-        first = asyncio.create_task(_first_sweep(context))
-        structlog.get_logger().info("serve.ready", url=settings.app_url)
-        try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(context.close)
+            await stack.enter_async_context(journalling(context))
+            if worker:
+                await stack.enter_async_context(working(context, engine))
+            else:
+                stack.push_async_callback(engine.stop)
+            structlog.get_logger().info("serve.ready", url=settings.app_url)
             yield
-        finally:
-            first.cancel()
-            await engine.stop(worker)
-            await context.close()
 
     return create_app(context, lifespan, {"worker": worker_runs})
 
 
-async def _first_sweep(context: Context) -> None:
+async def work_alone(settings: Settings, stop: asyncio.Event) -> None:
+    """The `worker` command: carries jobs until it is told to stop."""
+    metrics = Metrics()
+    engine = Engine(metrics.bug, settings.database)
+    context = build(settings, jobs=engine, metrics=metrics)
     try:
-        context.metrics.record_sweep(await sweep(context.deps, object_of))
-    except Exception as error:  # noqa: BLE001  # the next minute's sweep tries again
-        context.metrics.bug(error)
+        async with journalling(context), working(context, engine) as carrying:
+            structlog.get_logger().info("worker.ready")
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({stopping, carrying}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+    finally:
+        await context.close()

@@ -2,7 +2,7 @@
 
 import base64
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from app.config import Settings
 from app.domain.account import Account, Environment, Scope
 from app.jobs.inline import InlineJobs
+from app.jobs.workflows import handlers
 from app.main import Context, HttpClients, build
 from app.observability import Metrics
 from app.saleor.payloads import object_of
@@ -23,7 +24,6 @@ from app.saleor.simulator.server import create_app as saleor_app
 from app.saleor.simulator.simulator import Simulator as SaleorSimulator
 from app.serving import create_app
 from app.usecases.accounts import create_client, set_account
-from app.usecases.installations import APPLY_INBOX, apply_inbox
 from app.usecases.sweep import Swept, sweep
 from app.vipps.simulator import DEFAULT_MERCHANT, SimulatorClock, SimulatorConfig
 from app.vipps.simulator import Simulator as VippsSimulator
@@ -54,9 +54,14 @@ class Time:
 
     def __init__(self) -> None:
         self.now = START
+        self.move: Callable[[timedelta], None] = lambda _: None
 
     def __call__(self) -> datetime:
         return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Whoever waits finds that the time has passed, everywhere."""
+        self.move(timedelta(seconds=seconds))
 
 
 @dataclass
@@ -71,6 +76,9 @@ class World:
     unforeseen: list[BaseException]
     shops: dict[str, SaleorSimulator] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.time.move = self.advance
+
     def advance(self, delta: timedelta) -> None:
         self.time.now += delta
         self.vipps.advance(delta)
@@ -81,18 +89,19 @@ class World:
         """Deliver webhooks and run jobs until nothing is left to do."""
         while True:
             delivered = [await shop.deliver() for shop in self.shops.values()]
-            ran = await self.jobs.drain(self._handlers())
+            ran = await self.run_jobs()
             if not ran and not any(delivered):
                 return
 
-    def _handlers(self) -> Mapping[str, Callable[[str, str], Awaitable[None]]]:
-        async def apply(shop: str, row_id: str) -> None:
-            await apply_inbox(self.context.deps, object_of, shop, row_id)
-
-        return {APPLY_INBOX: apply}
+    async def run_jobs(self) -> int:
+        """Run the jobs that wait, and what they enqueue for now; how many."""
+        return await self.jobs.drain(handlers(self.context.deps, object_of))
 
     async def sweep(self) -> Swept:
-        return await sweep(self.context.deps, object_of)
+        """The sweeper's minute: it hands over what the rows say is open, and the jobs are done."""
+        swept = await sweep(self.context.deps)
+        await self.run_jobs()
+        return swept
 
     async def install(self, shop: SaleorSimulator | None = None) -> saleor_models.App:
         return await (shop or self.saleor).install(f"{APP_URL}/api/manifest")
@@ -224,7 +233,9 @@ def make_world(database_url: str, shop_urls: Sequence[str] = (SHOP,), version: s
     )
     jobs = InlineJobs()
     told = Told()
-    context = build(settings_for(database_url, **over), jobs=jobs, clock=time, http=clients, metrics=told)
+    context = build(
+        settings_for(database_url, **over), jobs=jobs, clock=time, http=clients, metrics=told, sleep=time.sleep
+    )
     app = create_app(context)
     holder.append(app)
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=APP_URL)

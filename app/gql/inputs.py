@@ -5,7 +5,7 @@ from enum import Enum
 
 import strawberry
 
-from app.domain.agreement import AgreementStatus, TransactionType
+from app.domain.agreement import AgreementStatus, Pricing, TransactionType
 from app.domain.operation import OperationKind
 from app.domain.plan import IntervalUnit
 from app.domain.records import AgreementFilter
@@ -40,11 +40,19 @@ class CampaignInput:
 
 @strawberry.input
 class AgreementCreateInput:
-    price: int = strawberry.field(description=MINOR)
     product_name: str = strawberry.field(description="At most 45 characters.")
     interval: IntervalInput
     redirect_url: str = strawberry.field(description="Where the customer comes back to, whatever the outcome.")
-    currency: str = "NOK"
+    price: int = strawberry.field(default=0, description=MINOR + " Only LEGACY pricing has one, and needs it.")
+    pricing: Pricing = strawberry.field(
+        default=Pricing.LEGACY,
+        description="LEGACY: charges up to five times the price an interval. VARIABLE: up to what the customer allows. "
+        "FLEXIBLE: no limit, v3 only.",
+    )
+    suggested_max_amount: int | None = strawberry.field(
+        default=None, description=MINOR + " What a VARIABLE agreement suggests to the customer as a maximum."
+    )
+    currency: str = strawberry.field(default="NOK", description="NOK; DKK and EUR on v3 accounts.")
     product_description: str = strawberry.field(default="", description="At most 100 characters.")
     merchant_agreement_url: str | None = strawberry.field(
         default=None, description="Where the customer manages this agreement; the account's own page if left out."
@@ -56,7 +64,12 @@ class AgreementCreateInput:
     order_id: strawberry.ID | None = strawberry.field(default=None, description="The order it began with.")
     initial_charge: InitialChargeInput | None = None
     campaign: CampaignInput | None = None
-    phone_number: str | None = strawberry.field(default=None, description="Digits, country code first. Not stored.")
+    phone_number: str | None = strawberry.field(
+        default=None, description="Digits, country code first. Forgotten when the draft is made."
+    )
+    idempotency_key: str | None = strawberry.field(
+        default=None, description="Your own key: the same key again gives the same agreement, never a second draft."
+    )
 
     def wish(self) -> AgreementWish:
         initial, campaign = self.initial_charge, self.campaign
@@ -76,6 +89,9 @@ class AgreementCreateInput:
             campaign_price=campaign.price if campaign else None,
             campaign_end=campaign.end if campaign else None,
             phone=self.phone_number,
+            pricing=self.pricing,
+            suggested_max=self.suggested_max_amount,
+            idempotency_key=self.idempotency_key,
         )
 
 
@@ -85,6 +101,7 @@ class AgreementUpdateInput:
     product_name: str | None = None
     product_description: str | None = None
     merchant_agreement_url: str | None = None
+    suggested_max_amount: int | None = strawberry.field(default=None, description=MINOR + " VARIABLE agreements only.")
 
     def change(self) -> AgreementChange:
         return AgreementChange(
@@ -92,6 +109,7 @@ class AgreementUpdateInput:
             product_name=self.product_name,
             product_description=self.product_description,
             agreement_url=self.merchant_agreement_url,
+            suggested_max=self.suggested_max_amount,
         )
 
 
@@ -107,6 +125,9 @@ class ChargeMakeInput:
     order_id: str | None = strawberry.field(
         default=None, description="8 to 50 letters, digits and hyphens. The same one again gives the same charge."
     )
+    transaction_type: TransactionType = strawberry.field(
+        default=TransactionType.DIRECT_CAPTURE, description="RESERVE_CAPTURE reserves first; v3 accounts only."
+    )
     idempotency_key: str | None = strawberry.field(default=None, description=KEY)
 
     def item(self) -> ChargeMake:
@@ -118,6 +139,7 @@ class ChargeMakeInput:
             retry_days=self.retry_days,
             order_id=self.order_id,
             idempotency_key=self.idempotency_key,
+            transaction_type=self.transaction_type,
         )
 
 
@@ -135,11 +157,20 @@ class ChargeCancelInput:
 class ChargeCaptureInput:
     agreement_id: strawberry.ID
     charge_id: strawberry.ID
+    price: int | None = strawberry.field(
+        default=None, description=MINOR + " All that is reserved if left out; a part on v3 accounts only."
+    )
+    description: str = strawberry.field(default="", description="At most 45 characters; shown on v3 only.")
     idempotency_key: str | None = strawberry.field(default=None, description=KEY)
 
     def item(self) -> ChargeMove:
         return ChargeMove(
-            OperationKind.CAPTURE, self.agreement_id, self.charge_id, idempotency_key=self.idempotency_key
+            OperationKind.CAPTURE,
+            self.agreement_id,
+            self.charge_id,
+            price=self.price,
+            description=self.description,
+            idempotency_key=self.idempotency_key,
         )
 
 

@@ -23,11 +23,13 @@ from app.gql.types import (
     ChargeCapture,
     ChargeMake,
     ChargeRefund,
+    FailureRetry,
     MutationError,
     batch_fields,
 )
 from app.usecases.agreements import cancel_agreements, create_agreement, update_agreement
 from app.usecases.charges import make_charges
+from app.usecases.failures import retry_failures
 from app.usecases.money_moves import ChargeMove, move
 
 
@@ -80,7 +82,13 @@ class Mutation:
     async def charge_refund(self, info: Info, charges: list[ChargeRefundInput]) -> ChargeRefund:
         return ChargeRefund(**await _move(info, [it.item() for it in charges]))
 
-    @strawberry.mutation(description="Capture reserved charges, each in full.")
+    @strawberry.mutation(description="Try again what was given up, with the same keys; for staff.")
+    async def failure_retry(self, info: Info, ids: list[strawberry.ID]) -> FailureRetry:
+        async with refusals():
+            result = await retry_failures(info.context.deps, info.context.caller(), [str(it) for it in ids])
+            return FailureRetry(**batch_fields(result))
+
+    @strawberry.mutation(description="Capture reserved charges: all that is reserved, or on v3 a part.")
     async def charge_capture(self, info: Info, charges: list[ChargeCaptureInput]) -> ChargeCapture:
         return ChargeCapture(**await _move(info, [it.item() for it in charges]))
 

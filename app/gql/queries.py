@@ -17,7 +17,10 @@ from app.gql.types import (
     AgreementConnection,
     AuthTest,
     Charge,
+    ChargeExplanation,
     ChargesByAgreement,
+    Failure,
+    Finding,
     MutationError,
     PageInfo,
     batch_fields,
@@ -26,6 +29,8 @@ from app.gql.types import (
 from app.usecases import accounts
 from app.usecases.agreements import get_agreement, list_agreements
 from app.usecases.charges import get_charge, get_charges
+from app.usecases.explaining import explain_charge
+from app.usecases.failures import list_failures, list_findings
 
 MAX_PAGE = 100
 _ROW_ID = re.compile(r"[0-9a-f-]{1,36}")
@@ -116,6 +121,24 @@ class Query:
             except NotFound:
                 return None
         return Charge.of(row)
+
+    @strawberry.field(description="Why and how was this charged? By charge id, order id or Saleor's order id.")
+    async def charge_explain(self, info: Info, id: strawberry.ID) -> ChargeExplanation | None:  # noqa: A002
+        async with refusals():
+            try:
+                return ChargeExplanation.of(await explain_charge(info.context.deps, info.context.caller(), id))
+            except NotFound:
+                return None
+
+    @strawberry.field(description="What was given up and waits for a person, oldest first; for staff.")
+    async def failures(self, info: Info) -> list[Failure]:
+        async with refusals():
+            return [Failure.of(it) for it in await list_failures(info.context.deps, info.context.caller())]
+
+    @strawberry.field(description="Where our books and Vipps' differed when last compared; for staff.")
+    async def findings(self, info: Info) -> list[Finding]:
+        async with refusals():
+            return [Finding.of(it) for it in await list_findings(info.context.deps, info.context.caller())]
 
 
 def _aware(wanted: AgreementFilter) -> None:

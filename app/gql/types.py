@@ -10,13 +10,16 @@ import strawberry
 from app.domain import agreement as agreements
 from app.domain import charge as charges
 from app.domain.account import ApiVersion, Environment
-from app.domain.agreement import AgreementStatus, TransactionType
+from app.domain.agreement import AgreementStatus, Pricing, TransactionType
 from app.domain.batch import BatchResult, ItemResult
 from app.domain.charge import ChargeOrigin, ChargeStatus
 from app.domain.errors import ErrorCode, RecurringError
 from app.domain.money import Money as DomainMoney
 from app.domain.plan import IntervalUnit
+from app.domain.records import DeadLetter, Failing, FindingKind
+from app.domain.records import Finding as FindingRow
 from app.usecases.charges import AgreementCharges
+from app.usecases.explaining import Explanation
 
 # Registered here and used under their own names: the domain's words are the API's words.
 for _enum, _name in (
@@ -25,7 +28,10 @@ for _enum, _name in (
     (ChargeStatus, "ChargeStatus"),
     (ChargeOrigin, "ChargeOrigin"),
     (IntervalUnit, "IntervalUnit"),
-    (TransactionType, "InitialChargeType"),
+    (TransactionType, "TransactionType"),
+    (Pricing, "Pricing"),
+    (Failing, "FailureKind"),
+    (FindingKind, "FindingKind"),
     (Environment, "VippsEnvironment"),
     (ApiVersion, "VippsApiVersion"),
 ):
@@ -63,6 +69,7 @@ class Agreement:
     product_name: str
     product_description: str
     price: Money
+    pricing: Pricing
     interval: Interval
     campaign: Campaign | None
     max_amount: Money | None = strawberry.field(description="What the customer allows at most, for variable prices.")
@@ -73,6 +80,7 @@ class Agreement:
     created: datetime
     start: datetime | None
     stop: datetime | None
+    stopped_by: str | None = strawberry.field(description="MERCHANT, USER or ADMIN, where Vipps has told.")
 
     @classmethod
     def of(cls, it: agreements.Agreement) -> "Agreement":
@@ -83,6 +91,7 @@ class Agreement:
             product_name=it.product_name,
             product_description=it.product_description,
             price=Money.of(it.price),
+            pricing=it.pricing,
             interval=Interval(unit=it.plan.unit, count=it.plan.count),
             campaign=Campaign(price=Money.of(campaign.price), start=campaign.start, end=campaign.end)
             if campaign
@@ -95,6 +104,7 @@ class Agreement:
             created=it.created_at,
             start=it.start,
             stop=it.stop,
+            stopped_by=it.stopped_by,
         )
 
 
@@ -108,6 +118,8 @@ class Charge:
     amount: Money
     captured: Money
     refunded: Money
+    cancelled: Money
+    transaction_type: TransactionType
     description: str
     due: date
     retry_days: int
@@ -129,6 +141,8 @@ class Charge:
             amount=Money.of(it.amount),
             captured=Money.of(DomainMoney(it.captured, currency)),
             refunded=Money.of(DomainMoney(it.refunded, currency)),
+            cancelled=Money.of(DomainMoney(it.cancelled, currency)),
+            transaction_type=it.transaction_type,
             description=it.description,
             due=it.due,
             retry_days=it.retry_days,
@@ -301,3 +315,78 @@ class AgreementConnection:
 
 def edges_of(rows: Sequence[agreements.Agreement], cursor: Any) -> list[AgreementEdge]:
     return [AgreementEdge(node=Agreement.of(row), cursor=cursor(row)) for row in rows]
+
+
+@strawberry.type(description="One moment in the story of a charge. `who` is a kind and an id, never a name.")
+class Moment:
+    at: datetime
+    what: str
+    who: str
+    text: str
+    context_id: str | None = strawberry.field(description="Vipps' id of the call, to quote to their support.")
+
+
+@strawberry.type(description="Everything known about a charge, in the order in which it happened.")
+class ChargeExplanation:
+    charge: Charge
+    agreement: Agreement | None
+    moments: list[Moment]
+
+    @classmethod
+    def of(cls, it: Explanation) -> "ChargeExplanation":
+        return cls(
+            charge=Charge.of(it.charge),
+            agreement=Agreement.of(it.agreement) if it.agreement else None,
+            moments=[Moment(at=m.at, what=m.what, who=m.who, text=m.text, context_id=m.context_id) for m in it.moments],
+        )
+
+
+@strawberry.type(description="Work that was given up with a reason and waits for a person: retry it with failureRetry.")
+class Failure:
+    id: strawberry.ID
+    kind: Failing
+    what: str = strawberry.field(description="The operation or event.")
+    object_id: str = strawberry.field(description="The charge's order id, or the agreement or charge it was about.")
+    reason: str
+    attempts: int
+    created: datetime
+
+    @classmethod
+    def of(cls, it: DeadLetter) -> "Failure":
+        return cls(
+            id=strawberry.ID(it.id),
+            kind=it.kind,
+            what=it.what,
+            object_id=it.object_id,
+            reason=it.reason,
+            attempts=it.attempts,
+            created=it.created_at,
+        )
+
+
+@strawberry.type
+class FailureRetry(Batch):
+    """Each id that is tried again, with the keys it had."""
+
+
+@strawberry.type(description="A difference between our books and Vipps' as the last reconciliation found it.")
+class Finding:
+    kind: FindingKind
+    agreement_id: strawberry.ID
+    charge_id: strawberry.ID | None
+    ours: str
+    theirs: str
+    repaired: bool = strawberry.field(description="Whether our row followed Vipps' forward.")
+    found: datetime
+
+    @classmethod
+    def of(cls, it: FindingRow) -> "Finding":
+        return cls(
+            kind=FindingKind(it.kind),
+            agreement_id=strawberry.ID(it.agreement_id),
+            charge_id=strawberry.ID(it.charge_id) if it.charge_id else None,
+            ours=it.ours,
+            theirs=it.theirs,
+            repaired=it.repaired,
+            found=it.found_at,
+        )

@@ -1,21 +1,73 @@
-"""Which work each kind of job does."""
+"""Which work each kind of job does, and what is done by the clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from app.jobs.engine import Engine
-from app.usecases.installations import APPLY_INBOX, apply_inbox
-from app.usecases.ports import Deps
-from app.usecases.sweep import Swept, sweep
+from app.domain.account import Account
+from app.jobs.engine import Engine, Handler
+from app.usecases.drafts import follow_draft
+from app.usecases.following import follow_up, notify_shop, send_charges
+from app.usecases.inbox import apply_inbox
+from app.usecases.nightly import check_all_webhooks, reconcile_all, tidy
+from app.usecases.operations import resume_operation
+from app.usecases.ports import Deps, Job
+from app.usecases.reconciliation import Reconciliation
+from app.usecases.registrations import WebhookState
+from app.usecases.sweep import ACTOR, Swept, sweep
 
 ObjectId = Callable[[str], str | None]
 
 
-def register(engine: Engine, deps: Deps, object_id: ObjectId, swept: Callable[[Swept], None]) -> None:
-    async def apply(shop: str, row_id: str) -> None:
-        await apply_inbox(deps, object_id, shop, row_id)
+def handlers(deps: Deps, object_id: ObjectId) -> Mapping[Job, Handler]:
+    """`object_id` reads the id that a Saleor event is about out of its body."""
 
-    async def tidy() -> None:
-        swept(await sweep(deps, object_id))
+    async def apply(shop: str, ids: Sequence[str]) -> None:
+        for row_id in ids:
+            await apply_inbox(deps, object_id, shop, row_id)
 
-    engine.on(APPLY_INBOX, apply, concurrency=deps.limits.concurrency)
-    engine.every_minute("sweep", tidy)
+    async def operate(shop: str, ids: Sequence[str]) -> None:
+        for row_id in ids:
+            await resume_operation(deps, shop, row_id)
+
+    async def draft(shop: str, ids: Sequence[str]) -> None:
+        for row_id in ids:
+            await follow_draft(deps, shop, row_id, ACTOR)
+
+    return {
+        Job.APPLY_INBOX: apply,
+        Job.CHARGE_CHUNK: partial(send_charges, deps),
+        Job.OPERATION: operate,
+        Job.FOLLOW_DRAFT: draft,
+        Job.FOLLOW_UP: partial(follow_up, deps),
+        Job.NOTIFY_SHOP: partial(notify_shop, deps),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who hears what came of the work by the clock."""
+
+    swept: Callable[[Swept], None]
+    reconciled: Callable[[Reconciliation], None]
+    webhooks: Callable[[Account, WebhookState], None]
+
+
+def register(engine: Engine, deps: Deps, object_id: ObjectId, app_url: str, told: Told) -> None:
+    for kind, handler in handlers(deps, object_id).items():
+        engine.on(kind, handler)
+
+    async def minute() -> None:
+        told.swept(await sweep(deps))
+
+    async def hour() -> None:
+        await engine.forget_done()
+
+    async def night() -> None:
+        await check_all_webhooks(deps, app_url, told.webhooks)
+        await reconcile_all(deps, told.reconciled)
+        await tidy(deps)
+
+    engine.schedule("sweep", "* * * * *", minute)
+    engine.schedule("forget-done", "7 * * * *", hour)
+    engine.schedule("reconcile", "30 1 * * *", night)

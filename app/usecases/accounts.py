@@ -4,17 +4,21 @@ import hashlib
 import re
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from app.domain.account import Account, ApiClient, Caller, CallerKind, Scope
+from app.domain.account import Account, ApiClient, ApiVersion, Caller, CallerKind, Scope
+from app.domain.agreement import AgreementStatus
 from app.domain.charge import MIN_LEAD_DAYS, check_retry_days
-from app.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from app.domain.errors import Forbidden, InvalidInput, NotFound, ProviderError, Unauthenticated
+from app.domain.limits import LIST_AGREEMENTS
 from app.domain.provider import AccessToken
 from app.domain.records import AuditEntry
 from app.usecases.known import account_for_channel
+from app.usecases.permits import require_permit
 from app.usecases.ports import Deps
+from app.usecases.registrations import check_webhooks
 
 _CLIENT_ID = re.compile(r"vrc_[0-9a-f]{24}")
 _NOT_INSTALLED = "this shop has not installed the app yet; install it from the Saleor Dashboard first"
@@ -43,9 +47,21 @@ async def set_account(deps: Deps, account: Account) -> Account:
             )
         account = replace(account, id=before.id if before else account.id)
         await unit.accounts.put(account)
-        what = AuditEntry(account.shop, "operator:cli", "account.set", account.id, deps.clock(), after=account.msn)
+        was = _told(before) if before else ""
+        what = AuditEntry(
+            account.shop, "operator:cli", "account.set", account.id, deps.clock(), before=was, after=_told(account)
+        )
         await unit.audit.add([what])
     return account
+
+
+def _told(account: Account) -> str:
+    """What the audit says of an account: everything but its secrets."""
+    return (
+        f"channel {account.channel}, {account.environment}, MSN {account.msn}, client {account.client_id}, "
+        f"{account.api_version}, retry days {account.retry_days}, lead days {account.lead_days}, "
+        f"agreement page {account.agreement_url or 'none'}"
+    )
 
 
 async def all_accounts(deps: Deps) -> Sequence[Account]:
@@ -127,3 +143,46 @@ async def client_caller(deps: Deps, client_id: str, secret: str) -> Caller:
     if client is None or not right or client.revoked_at is not None:
         raise Unauthenticated("unknown API client or wrong secret; make one with: client create")
     return Caller(CallerKind.CLIENT, client.shop, client.id, client.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCheck:
+    """What an account can do now. `sign_in`, each version and `webhooks` say "ok" or what is wrong, in words."""
+
+    account: Account
+    sign_in: str
+    versions: Mapping[ApiVersion, str]
+    webhooks: str
+
+    @property
+    def good(self) -> bool:
+        return self.sign_in == OK and self.versions.get(self.account.api_version) == OK
+
+
+OK = "ok"
+_JUST_NOW = timedelta(minutes=1)
+
+
+async def check_account(deps: Deps, account: Account, webhook_url: str, *, renew_webhook: bool = False) -> AccountCheck:
+    """Sign in, ask both versions, and see that a webhook stands. Never raises for what Vipps answers."""
+    try:
+        await deps.provider(account).authenticate()
+    except ProviderError as error:
+        return AccountCheck(account, error.message, {}, "not tried")
+    versions = {version: await _answers(deps, account, version) for version in ApiVersion}
+    state = await check_webhooks(deps, account, webhook_url, renew=renew_webhook)
+    return AccountCheck(account, OK, versions, state.text)
+
+
+async def _answers(deps: Deps, account: Account, version: ApiVersion) -> str:
+    """A short list proves that a version is there; that something is not found would prove nothing."""
+    provider = deps.provider(replace(account, api_version=version))
+    try:
+        await require_permit(deps, account, LIST_AGREEMENTS, patience=_LIST_PATIENCE)
+        await provider.list_agreements(AgreementStatus.PENDING, deps.clock() - _JUST_NOW)
+    except ProviderError as error:
+        return error.message
+    return OK
+
+
+_LIST_PATIENCE = 70.0  # seconds: five lists a minute, and whoever checks accounts can wait

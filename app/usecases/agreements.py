@@ -4,26 +4,31 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from app.domain.account import Account, Caller, Scope
 from app.domain.agreement import (
+    LIKE_SLOT,
     Agreement,
     AgreementChanges,
     AgreementDraft,
     AgreementStatus,
     Campaign,
     InitialCharge,
+    Pricing,
     TransactionType,
 )
 from app.domain.batch import BatchResult, check_size
-from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
-from app.domain.errors import Duplicate, Forbidden, InvalidInput, OutcomeUnknown, ProviderError, RecurringError
+from app.domain.charge import KEY_SLOT
+from app.domain.errors import Duplicate, Forbidden, InvalidInput, RecurringError
 from app.domain.money import Money, currency_of
-from app.domain.operation import OperationKind, key_for
+from app.domain.operation import OperationKind, OperationStatus, key_for
 from app.domain.plan import IntervalUnit, Plan
-from app.domain.provider import DraftedAgreement, RecurringProvider, SeenAgreement
+from app.domain.provider import SeenAgreement
 from app.domain.records import AgreementFilter, AuditEntry, Page
 from app.usecases.batches import Malformed, Sheet, each
+from app.usecases.charges import digest
+from app.usecases.drafts import draft_once
 from app.usecases.known import account_for_channel, check_opaque, find_agreement, find_agreements, refresh_agreement
 from app.usecases.operations import new_operation, perform, request_of
 from app.usecases.ports import Deps
@@ -57,10 +62,17 @@ class AgreementWish:
     campaign_price: int | None = None
     campaign_end: datetime | None = None
     phone: str | None = None
+    pricing: Pricing = Pricing.LEGACY
+    suggested_max: int | None = None
+    idempotency_key: str | None = None
 
 
 async def create_agreement(deps: Deps, caller: Caller, wish: AgreementWish) -> Agreement:
-    """Draft an agreement; the customer approves it at the confirmation URL within ten minutes."""
+    """Draft an agreement; the customer approves it at the confirmation URL within ten minutes.
+
+    Asked for again while the draft lives, the same wish of the same customer, or the same `idempotency_key`, gives the
+    same agreement and URL.
+    """
     caller.require(Scope.AGREEMENTS_WRITE)
     if caller.own_only and wish.customer not in (None, caller.id):
         raise Forbidden("customers make agreements for themselves only", field="customerId")
@@ -69,18 +81,20 @@ async def create_agreement(deps: Deps, caller: Caller, wish: AgreementWish) -> A
     account = await account_for_channel(deps, caller.shop, wish.channel)
     row_id = str(uuid.uuid4())
     draft = _draft(deps, account, wish, row_id)
-    row = _new_row(deps, caller, account, wish, draft, row_id)
-    async with deps.store.begin() as unit:
-        await unit.agreements.add(row)
-        await unit.audit.add(
-            [AuditEntry(row.shop, caller.actor, "agreement.stored", row_id, row.created_at, after="NEW")]
-        )
-    try:
-        drafted = await _draft_once(deps.provider(account), draft, row.idempotency_key)
-    except ProviderError as error:
-        await _not_drafted(deps, caller, row, error)
-        raise
-    return await _drafted(deps, caller, row, draft, drafted)
+    return await draft_once(deps, caller, account, _new_row(deps, caller, account, wish, draft, row_id), draft)
+
+
+def _slot(caller: Caller, account: Account, wish: AgreementWish) -> str | None:
+    """What is drafted once at a time: a caller's own key, or the same wish of the same customer or for the same order.
+
+    Two customers may well wish for the same, so without a customer or an order every wish is one of its own.
+    """
+    if wish.idempotency_key is not None:
+        return KEY_SLOT + digest(caller.actor, wish.idempotency_key)
+    customer = caller.id if caller.own_only else wish.customer
+    if customer is None and wish.initial_order is None:
+        return None
+    return LIKE_SLOT + digest(account.id, repr(replace(wish, customer=customer)))
 
 
 def _draft(deps: Deps, account: Account, wish: AgreementWish, row_id: str) -> AgreementDraft:
@@ -94,7 +108,7 @@ def _draft(deps: Deps, account: Account, wish: AgreementWish, row_id: str) -> Ag
         if end is None or end.tzinfo is None or end <= deps.clock():
             raise InvalidInput("a campaign needs an end in the future, with a time zone", field="campaign.end")
         campaign = Campaign(Money(wish.campaign_price, currency), end)
-    agreement_url = wish.agreement_url or account.agreement_url
+    agreement_url = wish.agreement_url or _page_of(account, row_id)
     if not agreement_url:
         raise InvalidInput(
             "Vipps wants a page where the customer manages the agreement: give merchantAgreementUrl, "
@@ -111,7 +125,22 @@ def _draft(deps: Deps, account: Account, wish: AgreementWish, row_id: str) -> Ag
         initial_charge=initial,
         campaign=campaign,
         phone=wish.phone,
+        pricing=wish.pricing,
+        suggested_max=None if wish.suggested_max is None else Money(wish.suggested_max, currency),
+        external_id=row_id,
     )
+
+
+def _page_of(account: Account, row_id: str) -> str | None:
+    """The account's page with the agreement's own reference: Vipps asks for a link to that very agreement (VIPPS 15.5).
+
+    It also tells our draft from others, should Vipps' answer be lost.
+    """
+    if account.agreement_url is None:
+        return None
+    parts = urlsplit(account.agreement_url)
+    query = "&".join(part for part in (parts.query, f"agreement={row_id}") if part)
+    return parts._replace(query=query).geturl()
 
 
 def _new_row(
@@ -131,69 +160,10 @@ def _new_row(
         created_at=deps.clock(),
         customer=caller.id if caller.own_only else wish.customer,
         initial_order=wish.initial_order,
+        slot=_slot(caller, account, wish),
+        pricing=draft.pricing,
         campaign=draft.campaign,
-    )
-
-
-async def _draft_once(provider: RecurringProvider, draft: AgreementDraft, key: str) -> DraftedAgreement:
-    """After a lost answer ask once more with the same key.
-
-    Should Vipps make a second draft of it, the first one's URL was never shown to anybody and expires unapproved.
-    """
-    try:
-        return await provider.create_agreement(draft, key=key)
-    except OutcomeUnknown:
-        return await provider.create_agreement(draft, key=key)
-
-
-async def _not_drafted(deps: Deps, caller: Caller, row: Agreement, error: ProviderError) -> None:
-    failed = replace(row, status=AgreementStatus.REJECTED, failure=error.message)
-    what = AuditEntry(
-        row.shop, caller.actor, "agreement.rejected", row.id, deps.clock(), "NEW", "REJECTED", reason=error.message
-    )
-    async with deps.store.begin() as unit:
-        await unit.agreements.save(failed)
-        await unit.audit.add([what])
-
-
-async def _drafted(
-    deps: Deps, caller: Caller, row: Agreement, draft: AgreementDraft, drafted: DraftedAgreement
-) -> Agreement:
-    now = deps.clock()
-    pending = replace(
-        row,
-        agreement_id=drafted.agreement_id,
-        confirmation_url=drafted.confirmation_url,
-        status=AgreementStatus.PENDING,
-        checked_at=now,
-    )
-    what = AuditEntry(row.shop, caller.actor, "agreement.drafted", drafted.agreement_id, now, "NEW", "PENDING")
-    async with deps.store.begin() as unit:
-        await unit.agreements.save(pending)
-        await unit.audit.add([what])
-        if draft.initial_charge and drafted.charge_id:
-            await unit.charges.add_all([_initial_row(pending, draft.initial_charge, drafted.charge_id, caller, now)])
-    return pending
-
-
-def _initial_row(row: Agreement, initial: InitialCharge, charge_id: str, caller: Caller, now: datetime) -> Charge:
-    return Charge(
-        id=str(uuid.uuid4()),
-        shop=row.shop,
-        account_id=row.account_id,
-        agreement_id=row.agreement_id or "",
-        order_id=initial.order_id or charge_id,
-        idempotency_key=row.idempotency_key,
-        amount=initial.amount,
-        description=initial.description,
-        due=now.date(),
-        retry_days=0,
-        status=ChargeStatus.PENDING,
-        origin=ChargeOrigin.INITIAL,
-        created_at=now,
-        charge_id=charge_id,
-        actor=caller.actor,
-        next_attempt_at=now,
+        max_amount=draft.suggested_max,
     )
 
 
@@ -224,6 +194,7 @@ class AgreementChange:
     product_name: str | None = None
     product_description: str | None = None
     agreement_url: str | None = None
+    suggested_max: int | None = None
 
 
 async def update_agreement(deps: Deps, caller: Caller, agreement_id: str, change: AgreementChange) -> Agreement:
@@ -237,6 +208,7 @@ async def update_agreement(deps: Deps, caller: Caller, agreement_id: str, change
         product_name=change.product_name,
         product_description=change.product_description,
         agreement_url=change.agreement_url,
+        suggested_max=None if change.suggested_max is None else Money(change.suggested_max, row.price.currency),
     )
     row, _ = await refresh_agreement(deps, caller.actor, row)
     row.require_active()
@@ -282,10 +254,14 @@ async def cancel_agreements(deps: Deps, caller: Caller, ids: Sequence[str | Malf
 async def settle_draft(deps: Deps, actor: str, row: Agreement) -> None:
     """Learn what became of a draft: approved, rejected, expired, or never made."""
     if row.agreement_id is None:
-        expired = replace(row, status=AgreementStatus.EXPIRED, failure="the draft was never confirmed by Vipps")
+        expired = replace(row, status=AgreementStatus.EXPIRED, failure="the draft was never confirmed by Vipps").freed()
         what = AuditEntry(row.shop, actor, "agreement.status", row.id, deps.clock(), row.status, expired.status)
         async with deps.store.begin() as unit:
+            operation = await unit.operations.get(row.shop, row.idempotency_key)
             await unit.agreements.save(expired)
+            if operation is not None:
+                over = replace(operation, status=OperationStatus.REJECTED, failure=expired.failure, request={})
+                await unit.operations.save(over)
             await unit.audit.add([what])
         return
     await refresh_agreement(deps, actor, row)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from app.domain.account import Account, Caller, Scope
-from app.domain.agreement import Agreement, check_amount
+from app.domain.account import Account, ApiVersion, Caller, Scope
+from app.domain.agreement import LIKE_SLOT, Agreement, TransactionType, check_amount
 from app.domain.batch import BatchResult, check_size
 from app.domain.charge import (
     DESCRIPTION_MAX,
     KEY_SLOT,
-    LIKE_SLOT,
     ORDER_ID_SLOT,
     Charge,
     ChargeOrigin,
@@ -26,6 +25,7 @@ from app.domain.charge import (
     check_retry_days,
 )
 from app.domain.errors import Duplicate, InvalidInput, NotFound, OutcomeUnknown, RecurringError, Rejected
+from app.domain.limits import CREATE_CHARGE, Granted
 from app.domain.money import Money
 from app.domain.operation import key_for
 from app.domain.records import AuditEntry
@@ -38,9 +38,12 @@ from app.usecases.known import (
     find_agreements,
     observe_charges,
 )
+from app.usecases.permits import permitted, too_many
 from app.usecases.ports import Deps
 from app.usecases.retries import today
-from app.usecases.sending import Sent, resume_charge, send_charge, store_sent
+from app.usecases.sending import Sent, held, later, lease_end, resume_charge, send_charge, store_sent
+
+_NEXT_MINUTE = 60.0  # seconds after which the rate limit surely has room
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class ChargeMake:
     retry_days: int | None = None
     order_id: str | None = None
     idempotency_key: str | None = None
+    transaction_type: TransactionType = TransactionType.DIRECT_CAPTURE
 
     def checked(self, today: date) -> "ChargeMake":
         check_id(self.agreement_id, "agreementId")
@@ -82,7 +86,8 @@ class ChargeMake:
             return ORDER_ID_SLOT + self.order_id
         if self.idempotency_key is not None:
             return KEY_SLOT + digest(caller.actor, self.idempotency_key)
-        return LIKE_SLOT + digest(self.agreement_id, str(self.price), str(self.description), str(due))
+        kind = "" if self.transaction_type is TransactionType.DIRECT_CAPTURE else f" {self.transaction_type}"
+        return LIKE_SLOT + digest(self.agreement_id, str(self.price), str(self.description), str(due) + kind)
 
 
 def digest(*parts: str) -> str:
@@ -99,9 +104,6 @@ async def make_charges(deps: Deps, caller: Caller, items: Sequence[ChargeMake | 
     agreements = await chargeable_agreements(deps, caller, [make.agreement_id for make in wanted.values()])
     accounts = await _accounts(deps, caller.shop)
     drafts = await _decide(deps, caller, wanted, agreements, sheet, accounts=accounts)
-    # The last of a long batch waits for its turn: nobody else shall send it meanwhile.
-    turns = timedelta(seconds=len(drafts) // deps.limits.concurrency * deps.limits.call_seconds)
-    drafts = {index: draft.leased_longer(turns) for index, draft in drafts.items()}
     async with deps.store.begin() as unit:
         added = await unit.charges.add_all(list(drafts.values()))
         await unit.audit.add([_stored(charge) for charge in drafts.values() if charge.id in added])
@@ -110,7 +112,10 @@ async def make_charges(deps: Deps, caller: Caller, items: Sequence[ChargeMake | 
     for index, draft in drafts.items():
         if draft.id not in added:
             await _again(deps, sheet, index, wanted[index], earlier.get(str(draft.slot)))
-    await _send(deps, {index: draft for index, draft in drafts.items() if draft.id in added}, accounts, sheet)
+    mine = {index: draft for index, draft in drafts.items() if draft.id in added}
+    if mine:
+        async with held(deps, list(mine.values())):
+            await _send(deps, mine, accounts, sheet)
     return sheet.result()  # type: ignore[return-value]
 
 
@@ -177,6 +182,11 @@ def new_charge(
 ) -> Charge:
     """The row of a new charge, leased to whoever makes it: nobody else sends it until the lease runs out."""
     agreement.require_active()
+    if make.transaction_type is TransactionType.RESERVE_CAPTURE and account and account.api_version is ApiVersion.V2:
+        raise InvalidInput(
+            "v2 collects a charge at once; to reserve it first, set the account to v3: account set --api-version v3",
+            field="transactionType",
+        )
     now = deps.clock()
     amount = Money(make.price, agreement.price.currency)
     check_amount(amount, "price")
@@ -198,8 +208,10 @@ def new_charge(
         status=ChargeStatus.NEW,
         created_at=now,
         actor=caller.actor,
+        transaction_type=make.transaction_type,
+        api_version=account.api_version.value if account else None,
         attempts=1,
-        lease_until=now + timedelta(seconds=deps.limits.lease_seconds),
+        lease_until=lease_end(deps),
         **(defaults | more),
     )
 
@@ -228,6 +240,7 @@ async def _earlier_charge(deps: Deps, make: ChargeMake, earlier: Charge | None) 
         and make.description in (None, earlier.description)
         and make.due in (None, earlier.due)
         and make.order_id in (None, earlier.order_id)
+        and make.transaction_type is earlier.transaction_type
     )
     if not same:
         raise Duplicate(
@@ -246,9 +259,13 @@ async def _earlier_charge(deps: Deps, make: ChargeMake, earlier: Charge | None) 
 
 
 async def _send(deps: Deps, drafts: Mapping[int, Charge], accounts: Mapping[str, Account], sheet: Sheet) -> None:
+    allowed = await _allowed(deps, drafts, accounts)
+
     async def send(entry: tuple[int, Charge]) -> tuple[int, Sent]:
         index, draft = entry
-        return index, await send_charge(deps, accounts.get(draft.account_id), draft)
+        if index not in allowed:
+            return index, later(deps, draft, too_many(Granted(0, _NEXT_MINUTE)))
+        return index, await send_charge(deps, accounts.get(draft.account_id), draft, permitted=True)
 
     async def keep(group: list[tuple[int, Sent]]) -> None:
         await store_sent(deps, [sent for _, sent in group])
@@ -259,6 +276,17 @@ async def _send(deps: Deps, drafts: Mapping[int, Charge], accounts: Mapping[str,
                 sheet.refuse(index, sent.charge.agreement_id, sent.error)
 
     await pour(list(drafts.items()), send, keep, deps.limits.concurrency)
+
+
+async def _allowed(deps: Deps, drafts: Mapping[int, Charge], accounts: Mapping[str, Account]) -> frozenset[int]:
+    """Which of the charges may be sent now, within the minute's limit; a job sends the others."""
+    allowed: set[int] = set()
+    for account_id in dict.fromkeys(it.account_id for it in drafts.values()):
+        wanted = [index for index, it in drafts.items() if it.account_id == account_id]
+        account = accounts.get(account_id)
+        count = (await permitted(deps, account, CREATE_CHARGE, len(wanted))).count if account else len(wanted)
+        allowed |= set(wanted[:count])
+    return frozenset(allowed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,26 +4,18 @@ import hashlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from app.domain.account import Installation
 from app.domain.errors import (
     Forbidden,
     Misconfigured,
     NotFound,
-    OutcomeUnknown,
-    RecurringError,
     Unauthenticated,
-    Unavailable,
 )
 from app.domain.records import AuditEntry, InboxEntry
-from app.usecases.batches import unforeseen
 from app.usecases.keys import KeyRing, key_ids
-from app.usecases.orders import charge_order
-from app.usecases.ports import Deps
-from app.usecases.retries import next_attempt
+from app.usecases.ports import Deps, Job
 
-APPLY_INBOX = "apply-inbox"
 ORDER_EVENTS = frozenset({"order_created", "order_confirmed", "order_updated", "order_metadata_updated"})
 APP_DELETED = "app_deleted"
 
@@ -125,47 +117,8 @@ async def receive(
     async with deps.store.begin() as unit:
         new = await unit.inbox.add(entry)
     if new:
-        await deps.jobs.enqueue(APPLY_INBOX, webhook.shop, entry.id)
+        await deps.jobs.enqueue(Job.APPLY_INBOX, webhook.shop, [entry.id])
     return new
-
-
-async def apply_inbox(deps: Deps, object_id: Callable[[str], str | None], shop: str, entry_id: str) -> None:
-    """Apply a stored webhook, if nobody else does: once, or again later where the other side could not be reached."""
-    now = deps.clock()
-    async with deps.store.begin() as unit:
-        entry = await unit.inbox.claim(shop, entry_id, now, now + timedelta(seconds=deps.limits.lease_seconds))
-    if entry is None:
-        return
-    try:
-        result = await _apply(deps, entry, object_id(entry.body))
-    except (Unavailable, OutcomeUnknown, Misconfigured) as error:
-        await _again(deps, entry, error)
-    except RecurringError as error:
-        async with deps.store.begin() as unit:
-            await unit.inbox.done(shop, entry_id, deps.clock(), f"{error.code}: {error.message}")
-    except Exception as error:  # noqa: BLE001  # the row must not be lost to a mistake of ours
-        await _again(deps, entry, unforeseen(deps, error))
-    else:
-        async with deps.store.begin() as unit:
-            await unit.inbox.done(shop, entry_id, deps.clock(), result)
-
-
-async def _again(deps: Deps, entry: InboxEntry, error: RecurringError) -> None:
-    async with deps.store.begin() as unit:
-        if entry.attempts >= deps.limits.inbox_attempts:
-            await unit.inbox.dead(entry.shop, entry.id, deps.clock(), error.message)
-        else:
-            await unit.inbox.retry(entry.shop, entry.id, next_attempt(deps, entry.attempts, error), error.message)
-
-
-async def _apply(deps: Deps, entry: InboxEntry, object_id: str | None) -> str:
-    if entry.event == APP_DELETED:
-        return await forget(deps, entry.shop, object_id)
-    if entry.event not in ORDER_EVENTS:
-        return "stored; no rule asks for more"
-    if object_id is None:
-        return "the event names no order"
-    return await charge_order(deps, await installed(deps, entry.shop), object_id)
 
 
 async def forget(deps: Deps, shop: str, app_id: str | None, actor: str = "saleor:app_deleted") -> str:

@@ -161,6 +161,7 @@ async def _adopt(deps: Deps, caller: Caller, account: Account, seen: SeenAgreeme
         status=seen.status,
         created_at=now,
         agreement_id=seen.agreement_id,
+        pricing=seen.pricing,
     )
     row = merge_agreement(row, seen, now)
     async with deps.store.begin() as unit:
@@ -179,7 +180,8 @@ def merge_agreement(row: Agreement, seen: SeenAgreement, now: datetime) -> Agree
     """Our row with what Vipps shows: the status forward only, the rest as it is there now."""
     limits = [limit for limit in (seen.suggested_max, seen.max_amount) if limit is not None]
     return replace(
-        row.see(seen.status),
+        row.see(seen.status).freed(),
+        pricing=seen.pricing,
         product_name=seen.product_name,
         product_description=seen.product_description,
         price=seen.price,

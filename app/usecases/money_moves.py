@@ -3,25 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.account import Caller, Scope
+from app.domain.account import ApiVersion, Caller, Scope
 from app.domain.agreement import Agreement, check_text
 from app.domain.batch import BatchResult, check_size
-from app.domain.charge import KEY_SLOT, REFUND_DESCRIPTION_MAX, Charge
+from app.domain.charge import DESCRIPTION_MAX, KEY_SLOT, REFUND_DESCRIPTION_MAX, Charge
 from app.domain.errors import Duplicate, InvalidInput, RecurringError
 from app.domain.money import Money
 from app.domain.operation import OperationKind
 from app.usecases.batches import Malformed, Sheet, each
 from app.usecases.charges import digest, refresh_charge
-from app.usecases.known import check_id, find_agreements
+from app.usecases.known import account_of, check_id, find_agreements
 from app.usecases.operations import asked_before, new_operation, perform
 from app.usecases.ports import Deps
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeMove:
-    """One move on one charge. `price` (minor units) and `description` are for refunds; None refunds all that is left.
+    """One move on one charge. `price` (minor units) and `description` are for refunds and captures.
 
-    Two refunds of the same amount are two refunds; the same `idempotency_key` again is the same one.
+    Without a price all that is left is refunded or captured; only v3 captures in parts. Two refunds of the same amount
+    are two refunds; the same `idempotency_key` again is the same one.
     """
 
     kind: OperationKind
@@ -36,10 +37,12 @@ class ChargeMove:
         check_id(self.charge_id, "chargeId")
         if self.kind is OperationKind.REFUND:
             check_text(self.description, "description", REFUND_DESCRIPTION_MAX)
-            if self.price is not None and self.price <= 0:
-                raise InvalidInput(
-                    "price is a positive number of minor units; leave it out to refund all", field="price"
-                )
+        elif self.description:
+            check_text(self.description, "description", DESCRIPTION_MAX)
+        if self.price is not None and self.price <= 0:
+            raise InvalidInput(
+                "price is a positive number of minor units; leave it out for all that is left", field="price"
+            )
         return self
 
 
@@ -95,7 +98,8 @@ async def _one(deps: Deps, caller: Caller, agreement: Agreement | RecurringError
     slot = KEY_SLOT + digest(caller.actor, it.idempotency_key) if it.idempotency_key else None
     asked = new_operation(deps, caller, agreement, it.kind, _asked(charge, it), charge_id=it.charge_id, slot=slot)
     if slot is None or await asked_before(deps, asked) is None:
-        await perform(deps, replace(asked, request=_decided(charge, it)))
+        account = await account_of(deps, agreement.shop, agreement.account_id)
+        await perform(deps, replace(asked, request=_decided(charge, it, account.api_version)))
     async with deps.store.begin() as unit:
         rows = await unit.charges.find(caller.shop, it.agreement_id, [it.charge_id])
     return rows.get(it.charge_id, charge)
@@ -108,16 +112,22 @@ def _asked(charge: Charge, it: ChargeMove) -> dict[str, str | int]:
     return amount | ({"description": it.description} if it.description else {})
 
 
-def _decided(charge: Charge, it: ChargeMove) -> dict[str, str | int]:
+def _decided(charge: Charge, it: ChargeMove, version: ApiVersion) -> dict[str, str | int]:
     """The whole request, if the charge as it is now allows it."""
     if it.kind is OperationKind.CANCEL:
         charge.require_cancellable()
         return {}
     currency = charge.amount.currency
+    wanted = None if it.price is None else Money(it.price, currency)
+    # What was moved before tells later whether this move took effect, should its answer be lost.
     if it.kind is OperationKind.CAPTURE:
-        charge.require_capturable()
-        return {"amount": charge.amount.minor, "currency": currency.value, "description": it.description}
-    amount = charge.check_refund(None if it.price is None else Money(it.price, currency))
-    # What was refunded before tells later whether this refund took effect, should its answer be lost.
-    before = {"refunded_before": charge.refunded} if it.kind is OperationKind.REFUND else {}
+        amount, before = charge.check_capture(wanted), {"captured_before": charge.captured}
+        if version is ApiVersion.V2 and amount != charge.amount:
+            raise InvalidInput(
+                "v2 captures all that is reserved at once; leave price out, or set the account to v3 with: "
+                "account set --api-version v3",
+                field="price",
+            )
+    else:
+        amount, before = charge.check_refund(wanted), {"refunded_before": charge.refunded}
     return {"amount": amount.minor, "currency": currency.value, "description": it.description} | before

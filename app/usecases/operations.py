@@ -3,20 +3,25 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import assert_never
 
-from app.domain.account import Account, Caller
+from app.domain.account import Account, ApiVersion, Caller
 from app.domain.agreement import Agreement, AgreementChanges, AgreementStatus
 from app.domain.charge import Charge, ChargeStatus, SeenCharge
 from app.domain.errors import Duplicate, Misconfigured, OutcomeUnknown, ProviderError, RecurringError, Rejected
 from app.domain.money import Money, currency_of
 from app.domain.operation import Operation, OperationKind, OperationStatus, key_for
-from app.domain.provider import RecurringProvider
+from app.domain.provider import Outcome, RecurringProvider, SeenAgreement
 from app.domain.records import AuditEntry
 from app.usecases.batches import unforeseen
-from app.usecases.ports import Deps
-from app.usecases.retries import kept, next_attempt
+from app.usecases.ports import Deps, Job
+from app.usecases.retries import given_up, kept, next_attempt
+from app.usecases.sending import GONE, lease_end
+
+_PER_OBJECT = 12.0  # seconds between attempts: Vipps takes five a minute for one agreement or charge (facts: VIPPS 10)
+
+
+_MOVES_PARTS = frozenset({OperationKind.CAPTURE, OperationKind.REFUND})
 
 
 def new_operation(
@@ -47,7 +52,7 @@ def new_operation(
         slot=slot,
         lock=f"{kind}/{agreement.agreement_id}/{charge_id or ''}",
         attempts=1,
-        lease_until=now + timedelta(seconds=deps.limits.lease_seconds),
+        lease_until=lease_end(deps),
     )
 
 
@@ -56,6 +61,7 @@ async def perform(deps: Deps, operation: Operation) -> Operation:
     async with deps.store.begin() as unit:
         added = await unit.operations.add(operation)
         account = await unit.accounts.get(operation.shop, operation.account_id)
+    operation = replace(operation, api_version=account.api_version.value) if account else operation
     if not added:
         earlier = await asked_before(deps, operation) if operation.slot else None
         if earlier is None:
@@ -95,10 +101,8 @@ async def asked_before(deps: Deps, wanted: Operation) -> Operation | None:
 
 async def resume_operation(deps: Deps, shop: str, operation_id: str) -> Operation | None:
     """Finish an open operation if nobody else holds it."""
-    now = deps.clock()
-    until = now + timedelta(seconds=deps.limits.lease_seconds)
     async with deps.store.begin() as unit:
-        operation = await unit.operations.claim(shop, operation_id, now, until)
+        operation = await unit.operations.claim(shop, operation_id, deps.clock(), lease_end(deps))
         account = await unit.accounts.get(shop, operation.account_id) if operation else None
     if operation is None:
         return None
@@ -109,8 +113,9 @@ async def _call(deps: Deps, account: Account | None, operation: Operation) -> tu
     try:
         seen = await _send_and_look(deps, account, operation)
     except Rejected as error:
-        if await _took_effect(deps, account, operation):
-            return await _finish(deps, operation, None), None
+        effect = await _took_effect(deps, account, operation)
+        if effect:
+            return await _finish(deps, operation, effect if isinstance(effect, SeenCharge) else None), None
         failed = replace(
             operation,
             status=OperationStatus.REJECTED,
@@ -130,19 +135,21 @@ async def _call(deps: Deps, account: Account | None, operation: Operation) -> tu
 
 async def _send_and_look(deps: Deps, account: Account | None, operation: Operation) -> SeenCharge | None:
     if account is None:
-        raise Misconfigured("the merchant account of this agreement is gone; set it again with: account set")
+        raise Misconfigured(GONE)
     provider = deps.provider(account)
-    if operation.kind is OperationKind.REFUND and operation.attempts > 1:
-        seen = await _refunded_already(provider, operation)
+    if operation.kind in _MOVES_PARTS and operation.attempts > 1:
+        seen = await _done_already(provider, operation)
         if seen is not None:
             return seen
     try:
-        await _send(provider, operation)
+        outcome = await _send(provider, operation)
     except Rejected as error:
         # A refund that is not allowed is a 400 (facts: VIPPS 7.2); a conflict may mean that Vipps is still at this one.
         if operation.kind is OperationKind.REFUND and error.in_conflict:
             raise OutcomeUnknown(f"{error.message}; Vipps may still be at it", status=error.status) from error
         raise
+    if outcome is Outcome.ACCEPTED:
+        return await _accepted(provider, operation)
     if operation.charge_id is None:
         return None
     try:
@@ -151,70 +158,119 @@ async def _send_and_look(deps: Deps, account: Account | None, operation: Operati
         return None  # the operation is done whether or not the charge can be looked at
 
 
-async def _refunded_already(provider: RecurringProvider, operation: Operation) -> SeenCharge | None:
-    """Look before a refund is repeated: no order id guards it, and its key does not live for ever (facts: VIPPS 9.5).
+async def _accepted(provider: RecurringProvider, operation: Operation) -> SeenCharge | None:
+    """Accepted is not done (facts: VIPPS 5): the object has to show it, now or when it is looked at again."""
+    if operation.charge_id is not None:
+        seen = await provider.get_charge(operation.agreement_id, operation.charge_id)
+        if shows(operation, seen):
+            return seen
+    elif _agreement_shows(operation, await provider.get_agreement(operation.agreement_id)):
+        return None
+    raise OutcomeUnknown("Vipps accepted it and has not done it yet")
 
-    The charge where it shows the refund, None where it shows none. Rejected where the sums fit neither: somebody
-    refunded another amount meanwhile, and a person has to compare.
+
+def _agreement_shows(operation: Operation, seen: SeenAgreement) -> bool:
+    if operation.kind is OperationKind.STOP:
+        return seen.status is AgreementStatus.STOPPED
+    wanted = changes_of(operation.request)
+    return (
+        wanted.price in (None, seen.price)
+        and wanted.product_name in (None, seen.product_name)
+        and wanted.product_description in (None, seen.product_description)
+        and wanted.suggested_max in (None, seen.suggested_max)
+    )
+
+
+async def _done_already(provider: RecurringProvider, operation: Operation) -> SeenCharge | None:
+    """Look before money is moved again: no order id guards it, and its key does not live for ever (facts: VIPPS 9.5).
+
+    The charge where it shows the move, None where it shows none. Rejected where the sums fit neither: somebody moved
+    another amount meanwhile, and a person has to compare.
     """
     seen = await provider.get_charge(operation.agreement_id, operation.charge_id or "")
-    before = int(operation.request.get("refunded_before", 0))
-    if seen.refunded >= before + _amount(operation).minor:
+    if seen.applied is not None and operation.api_version == ApiVersion.V3:
+        return seen if operation.idempotency_key in seen.applied else None  # Vipps tells whose keys did what
+    if shows(operation, seen):
         return seen
-    if seen.refunded != before:
+    refund = operation.kind is OperationKind.REFUND
+    now, what = (seen.refunded, "refunded") if refund else (seen.captured, "captured")
+    before = int(operation.request.get(f"{what}_before", 0))
+    if now != before:
         raise Rejected(
-            f"{seen.refunded} of charge {operation.charge_id} is refunded and {before} was before: the outcome of this "
-            "refund cannot be told; compare with the Vipps portal and ask again for what is missing"
+            f"{now} of charge {operation.charge_id} is {what} and {before} was before: the outcome of this "
+            f"{operation.kind.lower()} cannot be told; compare with the Vipps portal and ask again for what is missing"
         )
     return None
 
 
-async def _send(provider: RecurringProvider, operation: Operation) -> None:
+async def _send(provider: RecurringProvider, operation: Operation) -> Outcome:
     agreement_id, charge_id, key = operation.agreement_id, operation.charge_id or "", operation.idempotency_key
     match operation.kind:
         case OperationKind.STOP:
-            await provider.stop_agreement(agreement_id, key=key)
+            return await provider.stop_agreement(agreement_id, key=key)
         case OperationKind.UPDATE:
-            await provider.update_agreement(agreement_id, changes_of(operation.request), key=key)
+            return await provider.update_agreement(agreement_id, changes_of(operation.request), key=key)
         case OperationKind.CANCEL:
-            await provider.cancel_charge(agreement_id, charge_id, key=key)
+            return await provider.cancel_charge(agreement_id, charge_id, key=key)
         case OperationKind.CAPTURE:
-            await provider.capture_charge(agreement_id, charge_id, _amount(operation), _text(operation), key=key)
+            return await provider.capture_charge(agreement_id, charge_id, _amount(operation), _text(operation), key=key)
         case OperationKind.REFUND:
-            await provider.refund_charge(agreement_id, charge_id, _amount(operation), _text(operation), key=key)
+            return await provider.refund_charge(agreement_id, charge_id, _amount(operation), _text(operation), key=key)
+        case OperationKind.CREATE:
+            raise AssertionError("a draft is not sent here")
         case _:
             assert_never(operation.kind)
 
 
-async def _took_effect(deps: Deps, account: Account | None, operation: Operation) -> bool:
-    """A no to stop, cancel or capture may mean that it is so already: by an attempt whose answer was lost, perhaps.
+async def _took_effect(deps: Deps, account: Account | None, operation: Operation) -> SeenCharge | bool:
+    """A no may mean that it is so already: by an attempt whose answer was lost, perhaps.
 
     A refund was looked at before it was repeated, so its refusal stands.
     """
-    if account is None:
+    if account is None or operation.kind in {OperationKind.REFUND, OperationKind.UPDATE}:
         return False
     provider = deps.provider(account)
     try:
         if operation.kind is OperationKind.STOP:
             return (await provider.get_agreement(operation.agreement_id)).status is AgreementStatus.STOPPED
-        if operation.kind in {OperationKind.CANCEL, OperationKind.CAPTURE}:
-            status = (await provider.get_charge(operation.agreement_id, operation.charge_id or "")).status
-            wanted = ChargeStatus.CANCELLED if operation.kind is OperationKind.CANCEL else ChargeStatus.CHARGED
-            return status is wanted
+        seen = await provider.get_charge(operation.agreement_id, operation.charge_id or "")
     except ProviderError:
         return False
-    return False
+    return seen if shows(operation, seen) else False
+
+
+def shows(operation: Operation, seen: SeenCharge) -> bool:
+    """Whether a charge shows that a cancellation, capture or refund took effect.
+
+    Where the version tells the keys of what was done (v3), the key decides; else the sums do.
+    """
+    if seen.applied is not None and operation.idempotency_key in seen.applied:
+        return True
+    match operation.kind:
+        case OperationKind.CANCEL:
+            return seen.status is ChargeStatus.CANCELLED or seen.cancelled > 0
+        case OperationKind.CAPTURE:
+            return seen.captured >= int(operation.request.get("captured_before", 0)) + _amount(operation).minor
+        case OperationKind.REFUND:
+            return seen.refunded >= int(operation.request.get("refunded_before", 0)) + _amount(operation).minor
+        case _:
+            return False
 
 
 async def _later(deps: Deps, operation: Operation, error: RecurringError) -> tuple[Operation, RecurringError]:
+    dead = given_up(deps, operation.attempts, error)
+    at = None if dead else next_attempt(deps, operation.attempts, error, _PER_OBJECT)
     after = replace(
         operation,
         failure_code=error.code,
         failure=error.message,
-        next_attempt_at=next_attempt(deps, operation.attempts, error),
+        next_attempt_at=at,
         lease_until=None,
+        dead=dead,
     )
-    await _store(deps, operation, after, error.message)
+    await _store(deps, operation, after, dead or error.message)
+    if at is not None:
+        await deps.jobs.enqueue(Job.OPERATION, operation.shop, [operation.id], after=at - deps.clock())
     return after, kept(error, "the request")
 
 
@@ -263,10 +319,14 @@ def _effect(row: Charge, operation: Operation, seen: SeenCharge | None) -> Charg
         return row.see(seen)
     captured, refunded, status = row.captured, row.refunded, row.status
     match operation.kind:
+        case OperationKind.CANCEL if row.captured:
+            status = ChargeStatus.CHARGED  # what was captured stays, the rest is released (facts: VIPPS 7.2)
         case OperationKind.CANCEL:
             status = ChargeStatus.CANCELLED
         case OperationKind.CAPTURE:
-            captured, status = row.amount.minor, ChargeStatus.CHARGED
+            captured = row.captured + _amount(operation).minor
+            whole = captured >= row.amount.minor - row.cancelled
+            status = ChargeStatus.CHARGED if whole else ChargeStatus.PARTIALLY_CAPTURED
         case OperationKind.REFUND if operation.attempts > 1:
             return row  # somebody may have seen the first attempt's refund already: the next look counts it
         case OperationKind.REFUND:
@@ -283,6 +343,7 @@ def _changed(agreement: Agreement, operation: Operation) -> Agreement:
     changes = changes_of(operation.request)
     return replace(
         agreement,
+        max_amount=changes.suggested_max or agreement.max_amount,
         price=changes.price or agreement.price,
         product_name=agreement.product_name if changes.product_name is None else changes.product_name,
         product_description=(
@@ -292,9 +353,11 @@ def _changed(agreement: Agreement, operation: Operation) -> Agreement:
 
 
 def request_of(changes: AgreementChanges) -> dict[str, str | int]:
+    amount = changes.price or changes.suggested_max
     fields: dict[str, str | int | None] = {
         "price": changes.price.minor if changes.price else None,
-        "currency": changes.price.currency.value if changes.price else None,
+        "suggested_max": changes.suggested_max.minor if changes.suggested_max else None,
+        "currency": amount.currency.value if amount else None,
         "product_name": changes.product_name,
         "product_description": changes.product_description,
         "agreement_url": changes.agreement_url,
@@ -303,10 +366,19 @@ def request_of(changes: AgreementChanges) -> dict[str, str | int]:
 
 
 def changes_of(request: Mapping[str, str | int]) -> AgreementChanges:
-    names = ("product_name", "product_description", "agreement_url")
-    text = {name: str(request[name]) if name in request else None for name in names}
-    price = Money(int(request["price"]), currency_of(str(request["currency"]))) if "price" in request else None
-    return AgreementChanges(price=price, **text)
+    def text(name: str) -> str | None:
+        return str(request[name]) if name in request else None
+
+    def money(name: str) -> Money | None:
+        return Money(int(request[name]), currency_of(str(request["currency"]))) if name in request else None
+
+    return AgreementChanges(
+        price=money("price"),
+        product_name=text("product_name"),
+        product_description=text("product_description"),
+        agreement_url=text("agreement_url"),
+        suggested_max=money("suggested_max"),
+    )
 
 
 def _amount(operation: Operation) -> Money:

@@ -1,18 +1,31 @@
 """What the use cases need from outside, by shape: a store, a shop, providers, jobs and a clock."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from app.domain.account import Account, ApiClient, Installation
-from app.domain.agreement import Agreement
+from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import Charge, ChargeStatus
+from app.domain.limits import CREATE_CHARGE, Granted
 from app.domain.operation import Operation
 from app.domain.order import Order, OrderReport
-from app.domain.provider import RecurringProvider
-from app.domain.records import AgreementFilter, AppIdentity, AuditEntry, InboxEntry, Page
+from app.domain.provider import RecurringProvider, WebhookRegistry
+from app.domain.records import (
+    AgreementFilter,
+    AppIdentity,
+    AuditEntry,
+    CallEntry,
+    DeadLetter,
+    Failing,
+    Finding,
+    InboxEntry,
+    Page,
+    Webhook,
+)
 from app.usecases.locks import Turns
 
 Clock = Callable[[], datetime]
@@ -38,6 +51,10 @@ class Accounts(Protocol):
         """The accounts of all shops: for the operator, never for a caller."""
         ...
 
+    async def anywhere(self, account_id: str) -> Account | None:
+        """An account whose shop is not known yet: for a webhook that names the account only."""
+        ...
+
     async def get(self, shop: str, account_id: str) -> Account | None: ...
     async def of_shop(self, shop: str) -> Sequence[Account]: ...
     async def put(self, account: Account) -> None: ...
@@ -45,6 +62,18 @@ class Accounts(Protocol):
 
 class Agreements(Protocol):
     async def get(self, shop: str, agreement_id: str, *, lock: bool = False) -> Agreement | None: ...
+    async def by_row(self, shop: str, row_id: str) -> Agreement | None: ...
+    async def by_slot(self, shop: str, slot: str) -> Agreement | None: ...
+    async def stopped_by(self, shop: str, row_id: str, actor: str) -> bool:
+        """Note who stopped it, if nobody has."""
+        ...
+
+    async def of_account_after(
+        self, shop: str, account_id: str, after: str, statuses: Sequence[AgreementStatus], limit: int
+    ) -> Sequence[Agreement]:
+        """A page of an account's agreements that Vipps knows, by row id past `after`."""
+        ...
+
     async def many(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Agreement]: ...
     async def belongs_elsewhere(self, shop: str, environment: str, agreement_ids: Sequence[str]) -> frozenset[str]:
         """Those of the ids that another shop's rows hold in that environment."""
@@ -72,6 +101,15 @@ class Charges(Protocol):
     async def find(
         self, shop: str, agreement_id: str, charge_ids: Sequence[str], *, lock: bool = False
     ) -> Mapping[str, Charge]: ...
+    async def named(self, shop: str, name: str) -> Sequence[Charge]:
+        """Charges with that charge id, order id or Saleor order: what somebody on the phone may have in hand."""
+        ...
+
+    async def of_agreements(self, shop: str, agreement_ids: Sequence[str]) -> Sequence[Charge]: ...
+    async def of_batch(self, shop: str, batch_id: str) -> Sequence[Charge]:
+        """What was sent in one request, in the order in which it was sent."""
+        ...
+
     async def by_slots(self, shop: str, slots: Sequence[str]) -> Mapping[str, Charge]: ...
     async def taken(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Sequence[tuple[date, int]]]:
         """Per agreement, due date and minor units of every recurring charge that stands or may stand."""
@@ -99,6 +137,28 @@ class Charges(Protocol):
         """Lease a NEW charge for sending; None where somebody else holds it or it is no longer NEW."""
         ...
 
+    async def claim_all(
+        self, shop: str, charge_row_ids: Sequence[str], now: datetime, until: datetime, batch_id: str | None = None
+    ) -> Sequence[Charge]:
+        """Lease those that `claim` would, in one go; what was never tried is put into the batch."""
+        ...
+
+    async def open_of(self, shop: str, charge_row_ids: Sequence[str]) -> Sequence[Charge]:
+        """Those that are NEW."""
+        ...
+
+    async def wait_until(self, shop: str, charge_row_ids: Sequence[str], at: datetime) -> None:
+        """Those that nobody holds are not tried before that time."""
+        ...
+
+    async def not_made(self, shop: str, charge_row_id: str, now: datetime) -> None:
+        """What Vipps accepted in a batch came to nothing: if it is still open, it may be sent on its own."""
+        ...
+
+    async def hold_longer(self, shop: str, charge_row_ids: Sequence[str], until: datetime) -> None:
+        """Renew the leases of those that are not settled yet."""
+        ...
+
     async def unsent(self, now: datetime, limit: int) -> Sequence[Charge]:
         """NEW charges of all shops whose lease ran out and whose next attempt has come."""
         ...
@@ -124,7 +184,10 @@ class Operations(Protocol):
         ...
 
     async def claim(self, shop: str, operation_id: str, now: datetime, until: datetime) -> Operation | None: ...
-    async def unfinished(self, now: datetime, limit: int) -> Sequence[Operation]: ...
+    async def of_agreement(self, shop: str, agreement_id: str) -> Sequence[Operation]: ...
+    async def unfinished(self, now: datetime, limit: int) -> Sequence[Operation]:
+        """Of all shops; drafts apart, which whoever asks again finishes."""
+        ...
 
 
 class Inbox(Protocol):
@@ -155,6 +218,46 @@ class Audit(Protocol):
     async def of_object(self, shop: str, object_id: str) -> Sequence[AuditEntry]: ...
 
 
+class Webhooks(Protocol):
+    async def of_account(self, shop: str, account_id: str) -> Sequence[Webhook]: ...
+    async def put(self, webhook: Webhook) -> None: ...
+    async def remove(self, shop: str, webhook_id: str) -> None: ...
+
+
+class Calls(Protocol):
+    async def add(self, calls: Sequence[CallEntry]) -> None: ...
+    async def of_agreement(self, shop: str, agreement_id: str, limit: int = 500) -> Sequence[CallEntry]:
+        """The newest `limit`, oldest first."""
+        ...
+
+    async def prune(self, before: datetime) -> int: ...
+
+
+class Findings(Protocol):
+    async def replace(self, shop: str, account_id: str, findings: Sequence[Finding]) -> None: ...
+    async def of_shop(self, shop: str) -> Sequence[Finding]: ...
+
+
+class Allowances(Protocol):
+    async def take(self, bucket: str, wanted: int, per_minute: int, now: datetime) -> Granted: ...
+    async def emptied(self, bucket: str, now: datetime, retry_after: float | None) -> None: ...
+
+
+class Workers(Protocol):
+    async def seen(self, worker_id: str, at: datetime) -> None: ...
+    async def gone(self, worker_id: str) -> None: ...
+    async def since(self, at: datetime) -> int: ...
+
+
+class Failures(Protocol):
+    """Dead letters, wherever they lie."""
+
+    async def of_shop(self, shop: str, limit: int) -> Sequence[DeadLetter]: ...
+    async def everywhere(self, limit: int) -> Sequence[DeadLetter]: ...
+    async def revive(self, shop: str, letter_id: str, now: datetime) -> Failing | None: ...
+    async def count(self) -> int: ...
+
+
 class Unit(Protocol):
     """One transaction. Nobody calls Vipps or Saleor while one is open."""
 
@@ -174,6 +277,18 @@ class Unit(Protocol):
     def clients(self) -> Clients: ...
     @property
     def audit(self) -> Audit: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
+    @property
+    def calls(self) -> Calls: ...
+    @property
+    def findings(self) -> Findings: ...
+    @property
+    def allowances(self) -> Allowances: ...
+    @property
+    def workers(self) -> Workers: ...
+    @property
+    def failures(self) -> Failures: ...
 
 
 class Store(Protocol):
@@ -195,28 +310,52 @@ class Shop(Protocol):
         ...
 
     async def order(self, installation: Installation, order_id: str) -> Order | None: ...
+    async def orders_with_agreement(self, installation: Installation, since: datetime) -> Sequence[str]:
+        """Ids of the orders made since then that name an agreement in their metadata."""
+        ...
+
     async def report(self, installation: Installation, report: OrderReport) -> None: ...
 
 
 class Jobs(Protocol):
-    async def enqueue(self, kind: str, shop: str, row_id: str) -> None:
-        """Carry a row's id to a worker soon; what is lost on the way the sweeper finds in the rows."""
+    async def enqueue(self, kind: "Job", shop: str, row_ids: Sequence[str], *, after: timedelta | None = None) -> None:
+        """Carry rows' ids to a worker, soon or after a while; the same rows wait once.
+
+        What is lost on the way the sweeper finds in the rows.
+        """
         ...
+
+
+class Job(StrEnum):
+    """The kinds of work that happen later; a job's payload is a shop and row ids, never data."""
+
+    APPLY_INBOX = "apply-inbox"
+    CHARGE_CHUNK = "charge-chunk"
+    OPERATION = "operation"
+    FOLLOW_DRAFT = "follow-draft"
+    FOLLOW_UP = "follow-up"
+    NOTIFY_SHOP = "notify-shop"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`lease_seconds` is how long a row is left to whoever took it; `call_seconds` is reckoned for a call of a batch.
+    """`lease_seconds` is how long a row is left to whoever took it; whoever is at it for longer renews the lease.
 
     A lease that ends too early costs a repeat with the same key, never a second charge: the number of attempts decides
-    whose outcome is stored. `concurrency` is how many calls one batch keeps in flight.
+    whose outcome is stored. `concurrency` is how many calls one batch keeps in flight. After `attempts` in vain work
+    is given up and waits for a person; a webhook after `inbox_attempts`. `charges_per_minute` is what Vipps lets one
+    merchant create; a request waits `patience_seconds` for its turn, then a job goes on. `chunk` is how many charges
+    one job carries.
     """
 
     max_sync_batch: int = 500
     concurrency: int = 32
-    lease_seconds: int = 120
-    call_seconds: int = 30
+    lease_seconds: int = 45
+    attempts: int = 60
     inbox_attempts: int = 200
+    charges_per_minute: int = CREATE_CHARGE.per_minute
+    patience_seconds: int = 10
+    chunk: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +365,10 @@ class Deps:
     store: Store
     shop: Shop
     provider: Callable[[Account], RecurringProvider]
+    webhooks: Callable[[Account], WebhookRegistry]
     jobs: Jobs
     clock: Clock
+    sleep: Callable[[float], Awaitable[None]]
     limits: Limits
     jitter: Callable[[], float]
     turns: Turns

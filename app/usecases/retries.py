@@ -18,11 +18,18 @@ def today(deps: Deps) -> date:
     return deps.clock().astimezone(_MARKET_TIME).date()
 
 
-def next_attempt(deps: Deps, attempts: int, error: RecurringError) -> datetime:
+def next_attempt(deps: Deps, attempts: int, error: RecurringError, least: float = 0.0) -> datetime:
     if isinstance(error, Misconfigured):
         return deps.clock() + _MERCHANT_PAUSE
     wait = error.retry_after if isinstance(error, ProviderError) else None
-    return deps.clock() + backoff(attempts, deps.jitter(), wait)
+    return deps.clock() + backoff(attempts, deps.jitter(), wait, least)
+
+
+def given_up(deps: Deps, attempts: int, error: RecurringError) -> str | None:
+    """Why there is no next attempt: a person has to look. None while there is one."""
+    if attempts < deps.limits.attempts:
+        return None
+    return f"given up after {attempts} attempts: {error.message}"
 
 
 def kept(error: RecurringError, what: str) -> RecurringError:

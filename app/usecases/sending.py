@@ -1,17 +1,26 @@
 """Sending a stored charge to Vipps, the first time and every time after: one row, one order id, one key."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.domain.account import Account
 from app.domain.charge import Charge, ChargeRequest, ChargeStatus
 from app.domain.errors import Misconfigured, OutcomeUnknown, ProviderError, RecurringError, Rejected
+from app.domain.limits import CREATE_CHARGE
 from app.domain.operation import key_for
 from app.domain.records import AuditEntry
 from app.usecases.batches import unforeseen
-from app.usecases.ports import Deps
-from app.usecases.retries import kept, next_attempt, today
+from app.usecases.permits import require_permit, told_to_wait
+from app.usecases.ports import Deps, Job
+from app.usecases.retries import given_up, kept, next_attempt, today
+
+_SECOND_REPEAT = 60.0  # seconds: Vipps takes two creations a minute with the same key (facts: VIPPS 10)
+_MAKING = timedelta(minutes=10)  # how long Vipps may take to make what it accepted, before it is sent on its own
+_LOOK_AGAIN = timedelta(seconds=60)
+GONE = "the merchant account of this agreement is gone; set it again with: account set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +32,32 @@ class Sent:
     error: RecurringError | None = None
 
 
-async def send_charge(deps: Deps, account: Account | None, charge: Charge) -> Sent:
-    """Never raises. The caller stores the result; until then the row says NEW and the sweeper would send it again."""
+async def send_charge(deps: Deps, account: Account | None, charge: Charge, *, permitted: bool = False) -> Sent:
+    """Never raises. The caller stores the result; until then the row says NEW and the sweeper would send it again.
+
+    `permitted` where the caller has asked for the call under the merchant's rate limit already.
+    """
+    if account is None:
+        return later(deps, charge, Misconfigured(GONE))
     try:
+        if not permitted:
+            await require_permit(deps, account, CREATE_CHARGE)
+        charge = replace(charge, api_version=account.api_version.value)
         made = await _create(deps, account, charge)
     except Rejected as error:
-        rejected = replace(
-            charge,
-            status=ChargeStatus.REJECTED,
-            failure_code=error.provider_code or error.code,
-            failure=error.message,
-            next_attempt_at=None,
-            lease_until=None,
-        )
-        return Sent(rejected.freed(), _entry(deps, charge, rejected, error.message), error)
+        return rejected(deps, charge, error)
     except ProviderError as error:
-        return _later(deps, charge, error)
+        await told_to_wait(deps, account, CREATE_CHARGE, error)
+        return later(deps, charge, error)
     except Exception as error:  # noqa: BLE001  # whatever it was, the row must stay open and the batch go on
-        return _later(deps, charge, unforeseen(deps, error))
-    now = deps.clock()
-    after = replace(made, lease_until=None, next_attempt_at=made.next_look(now))
-    return Sent(after, _entry(deps, charge, after, ""))
+        return later(deps, charge, unforeseen(deps, error))
+    return settled(deps, charge, made, "")
 
 
-async def _create(deps: Deps, account: Account | None, charge: Charge) -> Charge:
-    if account is None:
-        raise Misconfigured("the merchant account of this agreement is gone; set it again with: account set")
+async def _create(deps: Deps, account: Account, charge: Charge) -> Charge:
     provider = deps.provider(account)
-    request = ChargeRequest(
-        charge.agreement_id, charge.order_id, charge.amount, charge.description, charge.due, charge.retry_days
-    )
     try:
-        charge_id = await provider.create_charge(request, key=charge.idempotency_key)
+        charge_id = await provider.create_charge(request_for(charge), key=charge.idempotency_key)
     except Rejected as error:
         # A no may mean "I have it already" (a key does not live for ever), and a conflict may mean "I am at it".
         if charge.attempts == 1 and not error.in_conflict:
@@ -71,15 +74,52 @@ async def _create(deps: Deps, account: Account | None, charge: Charge) -> Charge
     return replace(charge, charge_id=charge_id, status=ChargeStatus.PENDING, failure_code=None, failure=None)
 
 
-def _later(deps: Deps, charge: Charge, error: RecurringError) -> Sent:
+def request_for(charge: Charge) -> ChargeRequest:
+    """The same row gives the same request, and that the same bytes."""
+    return ChargeRequest(
+        charge.agreement_id,
+        charge.order_id,
+        charge.amount,
+        charge.description,
+        charge.due,
+        charge.retry_days,
+        charge.transaction_type,
+    )
+
+
+def settled(deps: Deps, before: Charge, made: Charge, reason: str) -> Sent:
+    """Vipps has it."""
+    after = replace(made, lease_until=None, dead=None, next_attempt_at=made.next_look(deps.clock()))
+    return Sent(after, _entry(deps, before, after, reason))
+
+
+def rejected(deps: Deps, charge: Charge, error: Rejected) -> Sent:
+    """Vipps will not have it, for good."""
+    after = replace(
+        charge,
+        status=ChargeStatus.REJECTED,
+        failure_code=error.provider_code or error.code,
+        failure=error.message,
+        next_attempt_at=None,
+        lease_until=None,
+        accepted_at=None,
+    )
+    return Sent(after.freed(), _entry(deps, charge, after, error.message), error)
+
+
+def later(deps: Deps, charge: Charge, error: RecurringError) -> Sent:
+    """Its outcome is open: tried again with the same key, or given up for a person to look at."""
+    dead = given_up(deps, charge.attempts, error)
+    least = _SECOND_REPEAT if charge.attempts > 1 else 0.0
     after = replace(
         charge,
         failure_code=error.code,
         failure=error.message,
-        next_attempt_at=next_attempt(deps, charge.attempts, error),
+        next_attempt_at=None if dead else next_attempt(deps, charge.attempts, error, least),
         lease_until=None,
+        dead=dead,
     )
-    return Sent(after, _entry(deps, charge, after, error.message), kept(error, "the charge"))
+    return Sent(after, _entry(deps, charge, after, dead or error.message), kept(error, "the charge"))
 
 
 def _entry(deps: Deps, before: Charge, after: Charge, reason: str) -> AuditEntry:
@@ -88,29 +128,45 @@ def _entry(deps: Deps, before: Charge, after: Charge, reason: str) -> AuditEntry
     return AuditEntry(before.shop, before.actor, action, name, deps.clock(), before.status, after.status, reason)
 
 
-async def _send_late(deps: Deps, account: Account, charge: Charge, withdraw: str | None) -> Sent:
-    """A charge whose outcome stayed open until its due date became illegal, or until nobody wants it any more.
+async def look_then_send(deps: Deps, account: Account, charge: Charge, withdraw: str | None = None) -> Sent:
+    """For a charge that Vipps may have under another key or version, whose due date has passed, or nobody wants.
 
-    If Vipps has it, it is settled. If Vipps says that there is no such charge, it gets a new due date and with it a new
-    key, stored before it is sent; the order id stays, and Vipps takes that only once.
+    If Vipps has it, it is settled. If Vipps says that there is no such charge, it is sent on its own: order ids are
+    taken once. What became due unsent gets a new due date and with it a new key, stored before it is sent.
     """
     try:
         seen = await deps.provider(account).get_charge(charge.agreement_id, charge.order_id)
     except Rejected as error:
         if not error.unknown_object:
-            return _later(deps, charge, error)
+            return later(deps, charge, error)
     except ProviderError as error:
-        return _later(deps, charge, error)
+        return later(deps, charge, error)
     else:
         if charge.matches(seen):
-            found = charge.see(seen)
-            after = replace(found, lease_until=None, next_attempt_at=found.next_look(deps.clock()))
-            return Sent(after, _entry(deps, charge, after, "found at Vipps"))
+            return settled(deps, charge, charge.see(seen), "found at Vipps")
         if withdraw is None:
             return await send_charge(deps, account, charge)  # another charge has that id: Vipps will say so
     if withdraw is not None:
-        given_up = replace(charge, status=ChargeStatus.CANCELLED, failure=withdraw, failure_code=None, lease_until=None)
-        return Sent(given_up, _entry(deps, charge, given_up, withdraw))
+        gone = replace(charge, status=ChargeStatus.CANCELLED, failure=withdraw, failure_code=None, lease_until=None)
+        return Sent(gone, _entry(deps, charge, gone, withdraw))
+    if charge.accepted_at is not None and charge.accepted_at > deps.clock() - _MAKING:
+        return being_made(deps, charge)
+    alone = replace(charge, batch_id=None, accepted_at=None)
+    if charge.due > today(deps):
+        return await send_charge(deps, account, alone)
+    return await _postpone(deps, account, alone)
+
+
+def being_made(deps: Deps, charge: Charge) -> Sent:
+    """Vipps accepted it in a batch and makes it in its own time."""
+    now = deps.clock()
+    after = replace(
+        charge, accepted_at=charge.accepted_at or now, next_attempt_at=now + _LOOK_AGAIN, lease_until=None, failure=None
+    )
+    return Sent(after, _entry(deps, charge, after, "accepted; Vipps makes it in its own time"))
+
+
+async def _postpone(deps: Deps, account: Account, charge: Charge) -> Sent:
     due = today(deps) + timedelta(days=account.lead_days)
     renewed = replace(charge, due=due, idempotency_key=key_for("create-charge", f"{charge.id}/{due}"))
     why = f"due {charge.due} has passed unsent"
@@ -123,10 +179,15 @@ async def _send_late(deps: Deps, account: Account, charge: Charge, withdraw: str
     return await send_charge(deps, account, renewed)
 
 
-async def store_sent(deps: Deps, sent: list[Sent]) -> None:
+async def store_sent(deps: Deps, sent: Sequence[Sent]) -> None:
+    """Write down what came of calls; what stays open gets a job for the time of its next attempt."""
     async with deps.store.begin() as unit:
         await unit.charges.record_sent([it.charge for it in sent])
         await unit.audit.add([it.audit for it in sent])
+    now = deps.clock()
+    for it in (it.charge for it in sent):
+        if it.status is ChargeStatus.NEW and it.next_attempt_at is not None:
+            await deps.jobs.enqueue(Job.CHARGE_CHUNK, it.shop, [it.id], after=it.next_attempt_at - now)
 
 
 async def resume_charge(deps: Deps, shop: str, charge_row_id: str, *, withdraw: str | None = None) -> Charge | None:
@@ -136,13 +197,57 @@ async def resume_charge(deps: Deps, shop: str, charge_row_id: str, *, withdraw: 
     """
     now = deps.clock()
     async with deps.store.begin() as unit:
-        charge = await unit.charges.claim(shop, charge_row_id, now, now + timedelta(seconds=deps.limits.lease_seconds))
+        charge = await unit.charges.claim(shop, charge_row_id, now, lease_end(deps))
         account = await unit.accounts.get(shop, charge.account_id) if charge else None
     if charge is None:
         return None
-    if account is not None and (withdraw is not None or charge.due <= today(deps)):
-        sent = await _send_late(deps, account, charge, withdraw)
-    else:
-        sent = await send_charge(deps, account, charge)
-    await asyncio.shield(store_sent(deps, [sent]))
+    async with held(deps, [charge]):
+        sent = await send_again(deps, account, charge, withdraw)
+        await asyncio.shield(store_sent(deps, [sent]))
     return sent.charge
+
+
+async def send_again(deps: Deps, account: Account | None, charge: Charge, withdraw: str | None = None) -> Sent:
+    """The right way for a claimed charge: as it was, or with a look first."""
+    if account is not None and (withdraw is not None or needs_look(deps, account, charge)):
+        try:
+            return await look_then_send(deps, account, charge, withdraw)
+        except Exception as error:  # noqa: BLE001  # as in send_charge
+            return later(deps, charge, unforeseen(deps, error))
+    return await send_charge(deps, account, charge)
+
+
+def needs_look(deps: Deps, account: Account, charge: Charge) -> bool:
+    sent_otherwise = charge.api_version not in (None, account.api_version.value)
+    return charge.due <= today(deps) or charge.batch_id is not None or sent_otherwise
+
+
+def lease_end(deps: Deps) -> datetime:
+    return deps.clock() + timedelta(seconds=deps.limits.lease_seconds)
+
+
+@asynccontextmanager
+async def held(deps: Deps, charges: Sequence[Charge]) -> AsyncIterator[None]:
+    """Renews the leases of charges while this process lives and is at them, so that leases can be short."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(deps.limits.lease_seconds / 3)
+            async with deps.store.begin() as unit:
+                await unit.charges.hold_longer(charges[0].shop, [it.id for it in charges], lease_end(deps))
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    except asyncio.CancelledError:
+        # The process is told to end: somebody else may go on at once.
+        await asyncio.shield(_give_back(deps, charges))
+        raise
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+
+
+async def _give_back(deps: Deps, charges: Sequence[Charge]) -> None:
+    async with deps.store.begin() as unit:
+        await unit.charges.hold_longer(charges[0].shop, [it.id for it in charges], deps.clock())

@@ -1,29 +1,25 @@
-"""The sweeper behind every queue: what the rows say is open or overdue is finished, whoever died over it.
+"""The sweeper behind every queue: what the rows say is open or overdue is handed to the jobs, whoever died over it.
 
-Rows are the truth and jobs only carry them, so this alone is enough to lose nothing; jobs only make it quicker.
+Rows are the truth and jobs only carry them, so this alone is enough to lose nothing.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
+from typing import TypeVar
 
-from app.domain.agreement import Agreement
-from app.domain.charge import Charge
-from app.domain.errors import NotFound, ProviderError, RecurringError
+from app.domain.agreement import Agreement, AgreementStatus
 from app.usecases.agreements import settle_draft
-from app.usecases.charges import refresh_charge
-from app.usecases.installations import apply_inbox, installed
-from app.usecases.operations import resume_operation
-from app.usecases.orders import charge_order, report_charge
-from app.usecases.ports import Deps
-from app.usecases.retries import next_attempt
-from app.usecases.sending import resume_charge
+from app.usecases.following import all_of
+from app.usecases.ports import Deps, Job
 
-_PAGE = 200
+_PAGE = 10_000
 _DRAFT_LIFE = timedelta(minutes=15)  # Vipps lets a draft live for ten (facts: VIPPS 6.8)
 _DRAFT_LOOK = timedelta(minutes=1)
+_FEW = 50  # rows of a job that makes a call for each
 ACTOR = "system:sweep"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class Swept:
     reported: int = 0
 
 
-async def sweep(deps: Deps, object_id: Callable[[str], str | None]) -> Swept:
+async def sweep(deps: Deps) -> Swept:
     now = deps.clock()
     async with deps.store.begin() as unit:
         inbox = await unit.inbox.waiting(now, _PAGE)
@@ -46,76 +42,34 @@ async def sweep(deps: Deps, object_id: Callable[[str], str | None]) -> Swept:
         operations = await unit.operations.unfinished(now, _PAGE)
         drafts = await unit.agreements.unsettled(now - _DRAFT_LOOK, _PAGE)
         unsettled = await unit.charges.unsettled(now, _PAGE)
-    await _all(deps, [apply_inbox(deps, object_id, shop, entry_id) for shop, entry_id in inbox])
-    await _all(deps, [_send_again(deps, it) for it in unsent])
-    await _all(deps, [resume_operation(deps, it.shop, it.id) for it in operations])
-    await _all(deps, [_settle_draft(deps, it, now) for it in drafts])
-    await _all(deps, [_follow(deps, it, now) for it in unsettled])
-    async with deps.store.begin() as unit:
         unreported = await unit.charges.unreported(now, _PAGE)
-    await _all(deps, [_report(deps, it) for it in unreported])
+    await _hand_over(deps, Job.APPLY_INBOX, inbox, 1)
+    await _hand_over(deps, Job.CHARGE_CHUNK, [(it.shop, it.id) for it in unsent], deps.limits.chunk)
+    await _hand_over(deps, Job.OPERATION, [(it.shop, it.id) for it in operations], 1)
+    await all_of(deps, [_draft(deps, it, now) for it in drafts])
+    await _hand_over(deps, Job.FOLLOW_UP, [(it.shop, it.id) for it in unsettled], _FEW)
+    await _hand_over(deps, Job.NOTIFY_SHOP, [(it.shop, it.id) for it in unreported], _FEW)
     return Swept(len(inbox), len(unsent), len(operations), len(drafts), len(unsettled), len(unreported))
 
 
-async def _all(deps: Deps, works: list[Awaitable[object]]) -> None:
-    """Every row gets its chance; a mistake over one is told and does not keep the others waiting."""
-    gate = asyncio.Semaphore(deps.limits.concurrency)
-
-    async def one(work: Awaitable[object]) -> None:
-        async with gate:
-            try:
-                await work
-            except RecurringError:
-                pass  # the row keeps its reason and its next attempt
-            except Exception as error:  # noqa: BLE001
-                deps.bug(error)
-
-    await asyncio.gather(*(one(work) for work in works))
+async def _hand_over(deps: Deps, kind: Job, rows: Sequence[tuple[str, str]], size: int) -> None:
+    """One job for up to `size` rows of a shop."""
+    for shop, mine in groupby(sorted(rows), key=lambda row: row[0]):
+        for ids in _pieces([row_id for _, row_id in mine], size):
+            await deps.jobs.enqueue(kind, shop, ids)
 
 
-async def _send_again(deps: Deps, charge: Charge) -> None:
-    """A charge of an order goes by way of the order, which may have been cancelled or paid meanwhile."""
-    if charge.saleor_order is None:
-        await resume_charge(deps, charge.shop, charge.id)
-        return
-    try:
-        await charge_order(deps, await installed(deps, charge.shop), charge.saleor_order)
-    except NotFound:
-        # The shop is gone: what was sent before has to be found out all the same.
-        await resume_charge(deps, charge.shop, charge.id)
-    except ProviderError as error:
-        # Whether the order still wants it cannot be asked now: later, and without keeping the others waiting.
-        async with deps.store.begin() as unit:
-            await unit.charges.look_again(charge.shop, charge.id, next_attempt(deps, charge.attempts, error))
+def _pieces(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
-async def _settle_draft(deps: Deps, row: Agreement, now: datetime) -> None:
+async def _draft(deps: Deps, row: Agreement, now: datetime) -> None:
     if row.agreement_id is None and row.created_at > now - _DRAFT_LIFE:
         return
     async with deps.store.begin() as unit:
         # Before the look, so that a draft that cannot be read does not hold up the rest.
         await unit.agreements.looked_at(row.shop, row.id, now)
-    await settle_draft(deps, ACTOR, row)
-
-
-async def _follow(deps: Deps, charge: Charge, now: datetime) -> None:
-    async with deps.store.begin() as unit:
-        agreement = await unit.agreements.get(charge.shop, charge.agreement_id)
-        # The next look is set before this one, so that a charge that cannot be read does not hold up the rest.
-        await unit.charges.look_again(charge.shop, charge.id, charge.next_look(now))
-    if agreement is None or charge.charge_id is None:
-        return
-    seen = await refresh_charge(deps, ACTOR, agreement, charge.charge_id)
-    if charge.saleor_order is not None and not seen.status.final:
-        # The order may have been cancelled while we were away: Saleor tells it for five minutes only.
-        await charge_order(deps, await installed(deps, charge.shop), charge.saleor_order)
-
-
-async def _report(deps: Deps, charge: Charge) -> None:
-    try:
-        installation = await installed(deps, charge.shop)
-    except NotFound:
-        async with deps.store.begin() as unit:
-            await unit.charges.mark_reported(charge.shop, charge.id, charge.status)
-        return
-    await report_charge(deps, installation, charge)
+    if row.status is AgreementStatus.PENDING:
+        await deps.jobs.enqueue(Job.FOLLOW_DRAFT, row.shop, [row.id])
+    else:
+        await settle_draft(deps, ACTOR, row)

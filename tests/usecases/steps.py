@@ -1,5 +1,6 @@
 """Steps that the tests of the use cases share: subscribers, orders, charges, time that passes, and sudden death."""
 
+import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,13 +16,17 @@ from app.domain.operation import OperationKind
 from app.domain.order import AGREEMENT_KEY
 from app.domain.plan import IntervalUnit
 from app.domain.provider import RecurringProvider
+from app.jobs.inline import InlineJobs
+from app.jobs.workflows import handlers
 from app.main import Context, build
+from app.saleor.payloads import object_of
 from app.saleor.simulator.deliveries import Mischief
 from app.saleor.simulator.models import Order, User
 from app.usecases.agreements import AgreementWish, InitialChargeWish, create_agreement, get_agreement
 from app.usecases.charges import ChargeMake, make_charges
 from app.usecases.money_moves import ChargeMove, move
 from app.usecases.ports import Deps, Shop, Store, Unit
+from app.usecases.sweep import sweep
 from app.vipps.simulator.faults import Fault
 from tests.world import SHOP, World
 
@@ -42,6 +47,8 @@ async def an_agreement(world: World, user: User, shop: str = SHOP, *, approve: b
         "product_name": "Coffee",
         "redirect_url": "https://shop.example/thanks",
         "unit": IntervalUnit.MONTH,
+        # Without a key of its own the same wish of the same customer would be the same draft.
+        "idempotency_key": str(uuid.uuid4()),
     }
     row = await create_agreement(world.context.deps, customer(shop, user.id), AgreementWish(**(wish | over)))
     assert row.agreement_id is not None
@@ -127,6 +134,14 @@ async def recover(world: World, rounds: int = 3, pause: timedelta = LEASE) -> No
         world.advance(pause)
         await world.sweep()
         await world.drain()
+
+
+async def swept_by(deps: Deps) -> None:
+    """The sweeper's minute in a process of its own, and the jobs that come of it."""
+    jobs = InlineJobs()
+    mine = replace(deps, jobs=jobs)
+    await sweep(mine)
+    await jobs.drain(handlers(mine, object_of))
 
 
 def another_worker(world: World) -> Context:

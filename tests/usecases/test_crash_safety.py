@@ -17,11 +17,10 @@ from app.saleor.payloads import object_of
 from app.saleor.simulator.deliveries import Mischief
 from app.usecases.agreements import AgreementChange, cancel_agreements, update_agreement
 from app.usecases.charges import ChargeMake, get_charges, make_charges
-from app.usecases.installations import apply_inbox
+from app.usecases.inbox import apply_inbox
 from app.usecases.money_moves import ChargeMove, move
 from app.usecases.ports import Deps
 from app.usecases.sending import resume_charge
-from app.usecases.sweep import sweep
 from tests.builders import a_charge, an_installation
 from tests.usecases.steps import (
     LEASE,
@@ -46,6 +45,7 @@ from tests.usecases.steps import (
     reason_of,
     recover,
     status_of,
+    swept_by,
     trouble,
 )
 from tests.world import SHOP, World
@@ -79,7 +79,7 @@ async def test_an_order_whose_process_dies_at_any_step_is_charged_once_and_told_
         life = Life(dies_at)
         order = an_order(world, who, amount=10 + dies_at)
         await world.saleor.deliver()
-        _, shop, entry = world.jobs.waiting[0]
+        _, shop, [entry] = world.jobs.waiting[0]
         world.jobs.waiting.clear()
         try:
             await apply_inbox(mortal(world.context.deps, life), object_of, shop, entry)
@@ -107,7 +107,7 @@ async def test_a_restart_gives_back_the_leases_of_a_dead_process_at_once(world: 
     who = await a_subscriber(world)
     order = an_order(world, who)
     await world.saleor.deliver()
-    _, shop, entry = world.jobs.waiting[0]
+    _, shop, [entry] = world.jobs.waiting[0]
     world.jobs.waiting.clear()
     dying = mortal(world.context.deps, Life(dies_on="after create_charge"))
     with pytest.raises(Died):
@@ -416,7 +416,7 @@ async def _two_sweepers(world: World) -> None:
     await moved(world, refund)
     world.advance(LEASE)
 
-    await asyncio.gather(*(sweep(deps, object_of) for deps in (world.context.deps, second.deps) * 2))
+    await asyncio.gather(*(swept_by(deps) for deps in (world.context.deps, second.deps) * 2))
     await world.drain()
     await second.store.close()
 
@@ -663,7 +663,7 @@ async def test_one_row_that_breaks_the_sweeper_does_not_keep_it_from_the_others(
     await world.drain()
     world.advance(LEASE)
 
-    await sweep(_with_a_mistake(world.context.deps), object_of)
+    await swept_by(_with_a_mistake(world.context.deps))
     assert sorted(status_of(order) for order in orders) == ["", "DUE"]
     assert len(world.unforeseen) == 1
     world.unforeseen.clear()

@@ -1,9 +1,9 @@
 """Subscription orders: charged once, for their own total, or not at all and then with a reason."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -320,6 +320,9 @@ class ShopThatShows:
     async def order(self, installation: Installation, order_id: str) -> Order | None:
         found = await self._shop.order(installation, order_id)
         return replace(found, **self._over) if found else None
+
+    async def orders_with_agreement(self, installation: Installation, since: datetime) -> Sequence[str]:
+        return await self._shop.orders_with_agreement(installation, since)
 
     async def report(self, installation: Installation, report: OrderReport) -> None:
         await self._shop.report(installation, report)

@@ -20,6 +20,7 @@ from app.saleor.payloads import object_of, recipient_of
 from app.saleor.signatures import verify_token, verify_webhook
 from app.saleor.simulator.keys import SigningKey
 from app.saleor.simulator.models import App
+from app.usecases.ports import Job
 from tests.web.helpers import nothing_happens, outside, saleor_hosts, stored
 from tests.world import SHOP, World, bearer, make_world
 
@@ -77,7 +78,7 @@ async def test_a_signed_webhook_is_stored_as_it_came_and_answered_202(world: Wor
     [row] = await inbox(world)
     assert (row["shop"], row["source"], row["event"], row["status"]) == (SHOP, "saleor", "order_created", "WAITING")
     assert row["body"].encode() == body
-    assert world.jobs.waiting == [("apply-inbox", SHOP, row["id"])]
+    assert world.jobs.waiting == [(Job.APPLY_INBOX, SHOP, [row["id"]])]
 
 
 async def test_the_same_bytes_twice_are_one_row_and_one_job(world: World) -> None:

@@ -1,0 +1,302 @@
+"""Making an agreement at Vipps: one draft for one wish, however often it is asked for while the draft lives."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from app.domain.account import Account, Caller
+from app.domain.agreement import (
+    DRAFT_LIFE,
+    LIKE_SLOT,
+    Agreement,
+    AgreementDraft,
+    AgreementStatus,
+    Campaign,
+    InitialCharge,
+    Pricing,
+    TransactionType,
+)
+from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
+from app.domain.errors import (
+    Duplicate,
+    InvalidInput,
+    OutcomeUnknown,
+    ProviderError,
+    RecurringError,
+    Rejected,
+    Unavailable,
+)
+from app.domain.limits import DRAFT_AGREEMENT
+from app.domain.money import Money, currency_of
+from app.domain.operation import Operation, OperationKind, OperationStatus, key_for
+from app.domain.plan import IntervalUnit, Plan
+from app.domain.provider import DraftedAgreement, RecurringProvider
+from app.domain.records import AuditEntry
+from app.usecases.known import account_of, refresh_agreement
+from app.usecases.permits import require_permit
+from app.usecases.ports import Deps, Job
+from app.usecases.sending import lease_end
+
+FIRST_LOOK = timedelta(seconds=5)  # facts: VIPPS 10
+_NEXT_LOOK = timedelta(seconds=2)
+_LOOKS_LAST = DRAFT_LIFE + timedelta(minutes=1)
+_CLOCKS_DIFFER = timedelta(minutes=2)
+
+
+async def draft_once(deps: Deps, caller: Caller, account: Account, row: Agreement, draft: AgreementDraft) -> Agreement:
+    """Store, call, store; where the same was asked for before and still lives, that one. Raises what stood in the way.
+
+    After a failure the row stays: whoever asks again goes on with it, under the same key.
+    """
+    operation = _operation(deps, caller, row, draft)
+    async with deps.store.begin() as unit:
+        added = await unit.agreements.add(row)
+        if added:
+            await unit.operations.add(operation)
+            what = AuditEntry(row.shop, caller.actor, "agreement.stored", row.id, row.created_at, after=row.status)
+            await unit.audit.add([what])
+    if added:
+        return await _send(deps, account, row, operation, draft)
+    earlier = await _earlier(deps, row)
+    if earlier is None:
+        return await draft_once(deps, caller, account, row, draft)
+    return await _again(deps, caller, earlier, operation)
+
+
+async def _earlier(deps: Deps, row: Agreement) -> Agreement | None:
+    """The agreement that holds the slot; None where it let go of it, because its draft is over."""
+    async with deps.store.begin() as unit:
+        earlier = await unit.agreements.by_slot(row.shop, row.slot or "")
+        if earlier is None:
+            return None
+        over = not earlier.alive(deps.clock()) and (earlier.slot or "").startswith(LIKE_SLOT)
+        if over:
+            await unit.agreements.save(replace(earlier, slot=None))
+    return None if over else earlier
+
+
+async def _again(deps: Deps, caller: Caller, earlier: Agreement, asked: Operation) -> Agreement:
+    async with deps.store.begin() as unit:
+        before = await unit.operations.get(earlier.shop, earlier.idempotency_key)
+    if before is not None and not _same(before.request, asked.request):
+        raise Duplicate("this idempotency key was used for another agreement", field="idempotencyKey")
+    if earlier.status is AgreementStatus.NEW:
+        return await _resume(deps, earlier)
+    if earlier.status is AgreementStatus.PENDING:
+        earlier, _ = await refresh_agreement(deps, caller.actor, earlier)
+    return earlier
+
+
+def _same(earlier: Mapping[str, str | int], wanted: Mapping[str, str | int]) -> bool:
+    """The terms, without what is ours (our row's id is in some) and without the phone number, which is not kept."""
+    terms = ("price", "currency", "unit", "count", "product_name", "product_description", "pricing", "suggested_max")
+    return all(earlier.get(name) == wanted.get(name) for name in terms)
+
+
+async def _resume(deps: Deps, row: Agreement) -> Agreement:
+    account = await account_of(deps, row.shop, row.account_id)
+    async with deps.store.begin() as unit:
+        operation = await unit.operations.claim(row.shop, row.idempotency_key, deps.clock(), lease_end(deps))
+    if operation is None:
+        raise Unavailable("this agreement is being made by another request; ask again in a moment", retry_after=2)
+    return await _send(deps, account, row, operation, draft_of(operation.request))
+
+
+async def _send(deps: Deps, account: Account, row: Agreement, operation: Operation, draft: AgreementDraft) -> Agreement:
+    try:
+        await require_permit(deps, account, DRAFT_AGREEMENT)
+        drafted = await _draft(deps.provider(account), draft, row, again=operation.attempts > 1)
+    except (Rejected, InvalidInput) as error:
+        await _store_refusal(deps, row, operation, error)
+        raise
+    except ProviderError as error:
+        await _store_delay(deps, row, operation, error)
+        raise type(error)(
+            f"{error.message}; ask for the same agreement again: it is made once", retry_after=error.retry_after
+        ) from error
+    return await _store_draft(deps, row, operation, draft, drafted)
+
+
+async def _draft(
+    provider: RecurringProvider, draft: AgreementDraft, row: Agreement, *, again: bool
+) -> DraftedAgreement:
+    """v2 has no keys for drafts (facts: VIPPS 9.1), so after a lost answer the draft is looked for before it is made.
+
+    Where it cannot be told from others' it is made anew: the first one's URL was never shown to anybody, and it
+    expires unapproved.
+    """
+    since = row.created_at - _CLOCKS_DIFFER
+    if again and (found := await provider.find_draft(draft, since)) is not None:
+        return found
+    try:
+        return await provider.create_agreement(draft, key=row.idempotency_key)
+    except OutcomeUnknown:
+        found = await provider.find_draft(draft, since)
+        return found or await provider.create_agreement(draft, key=row.idempotency_key)
+
+
+async def _store_refusal(deps: Deps, row: Agreement, operation: Operation, error: RecurringError) -> None:
+    failed = replace(row, status=AgreementStatus.REJECTED, failure=error.message).freed()
+    over = replace(_without_phone(operation), status=OperationStatus.REJECTED, failure=error.message)
+    what = AuditEntry(
+        row.shop, operation.actor, "agreement.rejected", row.id, deps.clock(), row.status, failed.status, error.message
+    )
+    async with deps.store.begin() as unit:
+        await unit.agreements.save(failed)
+        await unit.operations.save(over)
+        await unit.audit.add([what])
+
+
+async def _store_delay(deps: Deps, row: Agreement, operation: Operation, error: RecurringError) -> None:
+    open_ = replace(operation, failure_code=error.code, failure=error.message, lease_until=None)
+    what = AuditEntry(
+        row.shop, operation.actor, "agreement.delayed", row.id, deps.clock(), row.status, row.status, error.message
+    )
+    async with deps.store.begin() as unit:
+        await unit.operations.save(open_)
+        await unit.audit.add([what])
+
+
+async def _store_draft(
+    deps: Deps, row: Agreement, operation: Operation, draft: AgreementDraft, drafted: DraftedAgreement
+) -> Agreement:
+    now = deps.clock()
+    pending = replace(
+        row,
+        agreement_id=drafted.agreement_id,
+        confirmation_url=drafted.confirmation_url,
+        status=AgreementStatus.PENDING,
+        checked_at=now,
+    )
+    done = replace(_without_phone(operation), status=OperationStatus.DONE, agreement_id=drafted.agreement_id)
+    what = AuditEntry(row.shop, operation.actor, "agreement.drafted", drafted.agreement_id, now, "NEW", "PENDING")
+    async with deps.store.begin() as unit:
+        await unit.agreements.save(pending)
+        await unit.operations.save(replace(done, failure=None, failure_code=None))
+        await unit.audit.add([what])
+        if draft.initial_charge and drafted.charge_id:
+            initial = _initial_row(pending, draft.initial_charge, drafted.charge_id, operation.actor, now)
+            await unit.charges.add_all([initial])
+    await deps.jobs.enqueue(Job.FOLLOW_DRAFT, row.shop, [row.id], after=FIRST_LOOK)
+    return pending
+
+
+def _without_phone(operation: Operation) -> Operation:
+    kept = {name: value for name, value in operation.request.items() if name != "phone"}
+    return replace(operation, request=kept, lock=None, lease_until=None)
+
+
+def _initial_row(row: Agreement, initial: InitialCharge, charge_id: str, actor: str, now: datetime) -> Charge:
+    return Charge(
+        id=key_for("initial-charge", row.id),
+        shop=row.shop,
+        account_id=row.account_id,
+        agreement_id=row.agreement_id or "",
+        order_id=initial.order_id or charge_id,
+        idempotency_key=row.idempotency_key,
+        amount=initial.amount,
+        description=initial.description,
+        due=now.date(),
+        retry_days=0,
+        status=ChargeStatus.PENDING,
+        origin=ChargeOrigin.INITIAL,
+        created_at=now,
+        charge_id=charge_id,
+        transaction_type=initial.transaction_type,
+        actor=actor,
+        next_attempt_at=now,
+    )
+
+
+async def follow_draft(deps: Deps, shop: str, row_id: str, actor: str) -> None:
+    """Look at a draft until its customer has decided or it is over: from 5 s on every 2 s (facts: VIPPS 10)."""
+    async with deps.store.begin() as unit:
+        row = await unit.agreements.by_row(shop, row_id)
+    if row is None or row.status is not AgreementStatus.PENDING:
+        return
+    try:
+        row, _ = await refresh_agreement(deps, actor, row)
+    finally:
+        if row.status is AgreementStatus.PENDING and deps.clock() < row.created_at + _LOOKS_LAST:
+            await deps.jobs.enqueue(Job.FOLLOW_DRAFT, shop, [row_id], after=_NEXT_LOOK)
+    if row.status is AgreementStatus.PENDING:
+        return
+    async with deps.store.begin() as unit:
+        charges = await unit.charges.of_agreements(shop, [row.agreement_id or ""])
+    await deps.jobs.enqueue(Job.FOLLOW_UP, shop, [it.id for it in charges if it.charge_id and not it.status.final])
+
+
+def _operation(deps: Deps, caller: Caller, row: Agreement, draft: AgreementDraft) -> Operation:
+    """Its id is the agreement's key, so that it is found from there; the body is stored as it will be repeated."""
+    return Operation(
+        id=row.idempotency_key,
+        shop=row.shop,
+        account_id=row.account_id,
+        kind=OperationKind.CREATE,
+        agreement_id=row.id,
+        idempotency_key=row.idempotency_key,
+        request=request_of_draft(draft),
+        status=OperationStatus.OPEN,
+        actor=caller.actor,
+        created_at=row.created_at,
+        attempts=1,
+        lease_until=lease_end(deps),
+    )
+
+
+def request_of_draft(draft: AgreementDraft) -> dict[str, str | int]:
+    initial, campaign = draft.initial_charge, draft.campaign
+    fields: dict[str, str | int | None] = {
+        "price": draft.price.minor,
+        "currency": draft.price.currency.value,
+        "unit": draft.plan.unit.value,
+        "count": draft.plan.count,
+        "product_name": draft.product_name,
+        "product_description": draft.product_description,
+        "redirect_url": draft.redirect_url,
+        "agreement_url": draft.agreement_url,
+        "pricing": draft.pricing.value,
+        "suggested_max": draft.suggested_max.minor if draft.suggested_max else None,
+        "external_id": draft.external_id,
+        "phone": draft.phone,
+        "initial_amount": initial.amount.minor if initial else None,
+        "initial_description": initial.description if initial else None,
+        "initial_type": initial.transaction_type.value if initial else None,
+        "initial_order_id": initial.order_id if initial else None,
+        "campaign_price": campaign.price.minor if campaign else None,
+        "campaign_end": campaign.end.isoformat() if campaign else None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def draft_of(request: Mapping[str, str | int]) -> AgreementDraft:
+    currency = currency_of(str(request["currency"]))
+    initial = campaign = None
+    if "initial_amount" in request:
+        initial = InitialCharge(
+            Money(int(request["initial_amount"]), currency),
+            str(request["initial_description"]),
+            TransactionType(str(request["initial_type"])),
+            _text(request, "initial_order_id"),
+        )
+    if "campaign_price" in request:
+        end = datetime.fromisoformat(str(request["campaign_end"]))
+        campaign = Campaign(Money(int(request["campaign_price"]), currency), end)
+    return AgreementDraft(
+        price=Money(int(request["price"]), currency),
+        plan=Plan(IntervalUnit(str(request["unit"])), int(request["count"])),
+        product_name=str(request["product_name"]),
+        redirect_url=str(request["redirect_url"]),
+        agreement_url=str(request["agreement_url"]),
+        product_description=str(request["product_description"]),
+        initial_charge=initial,
+        campaign=campaign,
+        phone=_text(request, "phone"),
+        pricing=Pricing(str(request["pricing"])),
+        suggested_max=Money(int(request["suggested_max"]), currency) if "suggested_max" in request else None,
+        external_id=_text(request, "external_id"),
+    )
+
+
+def _text(request: Mapping[str, str | int], name: str) -> str | None:
+    return str(request[name]) if name in request else None

@@ -1,0 +1,104 @@
+"""A process at work: it carries jobs, keeps time and shows that it is alive; inside `serve`, or on its own."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from app.domain.account import Account
+from app.jobs.engine import Engine
+from app.jobs.workflows import Told, register
+from app.main import Context
+from app.saleor.payloads import object_of
+from app.usecases.reconciliation import Reconciliation
+from app.usecases.registrations import WebhookState
+from app.usecases.sweep import sweep
+
+_HEARTBEAT_SECONDS = 15.0
+ALIVE = timedelta(seconds=60)
+
+
+@asynccontextmanager
+async def working(context: Context, engine: Engine) -> AsyncIterator["asyncio.Task[None]"]:
+    """Carries jobs until the block ends; then running ones have 20 seconds to finish."""
+    register(engine, context.deps, object_of, context.settings.app_url, _told(context))
+    worker_id = str(uuid.uuid4())
+    carrying = asyncio.create_task(engine.run())
+    side = [asyncio.create_task(_heartbeat(context, worker_id)), asyncio.create_task(_first_sweep(context))]
+    try:
+        yield carrying
+    finally:
+        for task in side:
+            task.cancel()
+        await asyncio.gather(*side, return_exceptions=True)
+        await engine.stop(carrying)
+        async with context.store.begin() as unit:
+            await unit.workers.gone(worker_id)
+
+
+@asynccontextmanager
+async def journalling(context: Context) -> AsyncIterator[None]:
+    """Writes the log of calls down as it grows."""
+
+    async def run() -> None:
+        while True:
+            try:
+                await context.journal.run()
+            except Exception as error:  # noqa: BLE001  # the database may be away for a while
+                context.metrics.bug(error)
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _told(context: Context) -> Told:
+    log = structlog.get_logger()
+
+    def reconciled(books: Reconciliation) -> None:
+        context.metrics.record_reconciliation(books)
+        left = len(books.open_findings)
+        log.info(
+            "reconcile.done",
+            account=books.account.id,
+            agreements=books.agreements,
+            charges=books.charges,
+            differences=len(books.findings),
+            open=left,
+            trouble=books.trouble,
+        )
+
+    def webhooks(account: Account, state: WebhookState) -> None:
+        log.info("webhooks.checked", account=account.id, state=state.text)
+
+    return Told(context.metrics.record_sweep, reconciled, webhooks)
+
+
+async def _heartbeat(context: Context, worker_id: str) -> None:
+    while True:
+        try:
+            async with context.store.begin() as unit:
+                await unit.workers.seen(worker_id, context.deps.clock())
+                context.metrics.dead_letters.set(await unit.failures.count())
+        except Exception as error:  # noqa: BLE001  # the database may be away for a while
+            context.metrics.bug(error)
+        await asyncio.sleep(_HEARTBEAT_SECONDS)
+
+
+async def worker_alive(context: Context) -> bool:
+    """Whether any process that carries jobs has shown itself lately."""
+    async with context.store.begin() as unit:
+        return await unit.workers.since(context.deps.clock() - ALIVE) > 0
+
+
+async def _first_sweep(context: Context) -> None:
+    try:
+        context.metrics.record_sweep(await sweep(context.deps))
+    except Exception as error:  # noqa: BLE001  # the next minute's sweep tries again
+        context.metrics.bug(error)
