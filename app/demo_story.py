@@ -53,6 +53,7 @@ class Story:
         self.collect(agreement, order)
         self.stop(agreement)
         self.books()
+        self.explain(order)
         self.console.print(f"\n[green]Everything went as told[/green], in {time.monotonic() - started:.0f} seconds.")
 
     # Telling
@@ -123,6 +124,11 @@ class Story:
             VIPPS_SUBSCRIPTION_KEY=DEFAULT_MERCHANT.subscription_key,
         )
         self.say("the merchant account at Vipps is set, its secrets are stored encrypted")
+        [checked] = json.loads(self.command("account", "check", "--json"))
+        self.check(
+            f"account check: signs in, v2 {checked['v2']}, v3 {checked['v3']}, webhooks: {checked['webhooks']}",
+            holds=checked["sign in"] == checked["v2"] == "ok",
+        )
         scopes = ["agreements:read", "agreements:write", "charges:read", "charges:write", "token:read"]
         options = [part for scope in scopes for part in ("--scope", scope)]
         made = json.loads(self.command("client", "create", "--shop", self.shop, "--json", *options))
@@ -258,17 +264,19 @@ class Story:
     def collect(self, agreement: str, order: dict[str, Any]) -> None:
         self.step("Three days later", "The simulated Vipps moves its clock and collects what is due.")
         self.post(f"{self.vipps}/simulator/clock", {"advance_seconds": 3 * 86400})
+        self.wait_for(
+            "the order to show it",
+            lambda: self.find_order(order["id"])["privateMetadata"].get("vipps-recurring.status") == "CHARGED",
+        )
+        self.check(
+            f'Vipps told by webhook, and the order shows it: "{self.find_order(order["id"])["notes"][-1]["message"]}"',
+            holds=True,
+        )
         url = f"{self.app}/vipps-recurring-payments/charge/get"
         answer = self.post(url, [{"agreement_id": agreement}], self.machine)
         seen = {it["id"]: it["status"] for it in json.loads(answer["successes"][0])}
         for name, status in seen.items():
             self.say(f"{name}: {status}")
-        self.post(f"{self.saleor}/simulator/orders/{order['id']}/touch")
-        self.wait_for(
-            "the order to show it",
-            lambda: self.find_order(order["id"])["privateMetadata"].get("vipps-recurring.status") == "CHARGED",
-        )
-        self.check(f'the order shows it: "{self.find_order(order["id"])["notes"][-1]["message"]}"', holds=True)
 
     def stop(self, agreement: str) -> None:
         self.step("The agreement is stopped", "For good: nothing can be charged on it any more.")
@@ -290,3 +298,17 @@ class Story:
         self.console.print(table)
         taken = [it["charge_id"] for it in effects if it["effect"] in {"charge", "capture"}]
         self.check("three charges collected, none of them twice", holds=len(taken) == len(set(taken)) == _COLLECTED)
+        [compared] = json.loads(self.command("reconcile", "--json"))
+        self.check(
+            f"reconcile: {compared['agreements']} agreements and {compared['charges']} charges, and our books say the same",
+            holds=compared["left"] == "0" and not compared["trouble"],
+        )
+
+    def explain(self, order: dict[str, Any]) -> None:
+        self.step(
+            "Why was I charged?", "One command tells the whole story of a charge, for whoever has to answer that."
+        )
+        moments = json.loads(self.command("explain", "--shop", self.shop, order["id"], "--json"))
+        for it in moments:
+            self.say(f"{it['at']}  {it['what']}: {it['text']}")
+        self.check("from the order to the money", holds=any(it["what"] == "charge.status" for it in moments))

@@ -27,7 +27,7 @@ async def working(context: Context, engine: Engine) -> AsyncIterator["asyncio.Ta
     register(engine, context.deps, object_of, context.settings.app_url, _told(context))
     worker_id = str(uuid.uuid4())
     carrying = asyncio.create_task(engine.run())
-    side = [asyncio.create_task(_heartbeat(context, worker_id)), asyncio.create_task(_first_sweep(context))]
+    side = [asyncio.create_task(_heartbeat(context, worker_id)), asyncio.create_task(_first_sweeps(context))]
     try:
         yield carrying
     finally:
@@ -35,8 +35,7 @@ async def working(context: Context, engine: Engine) -> AsyncIterator["asyncio.Ta
             task.cancel()
         await asyncio.gather(*side, return_exceptions=True)
         await engine.stop(carrying)
-        async with context.store.begin() as unit:
-            await unit.workers.gone(worker_id)
+        await _say_goodbye(context, worker_id)
 
 
 @asynccontextmanager
@@ -91,14 +90,25 @@ async def _heartbeat(context: Context, worker_id: str) -> None:
         await asyncio.sleep(_HEARTBEAT_SECONDS)
 
 
+async def _say_goodbye(context: Context, worker_id: str) -> None:
+    try:
+        async with context.store.begin() as unit:
+            await unit.workers.gone(worker_id)
+    except Exception as error:  # noqa: BLE001  # with the database away it is forgotten after a minute all the same
+        context.metrics.bug(error)
+
+
 async def worker_alive(context: Context) -> bool:
     """Whether any process that carries jobs has shown itself lately."""
     async with context.store.begin() as unit:
         return await unit.workers.since(context.deps.clock() - ALIVE) > 0
 
 
-async def _first_sweep(context: Context) -> None:
-    try:
-        context.metrics.record_sweep(await sweep(context.deps))
-    except Exception as error:  # noqa: BLE001  # the next minute's sweep tries again
-        context.metrics.bug(error)
+async def _first_sweeps(context: Context) -> None:
+    """What a process that died has left open: what waits for nobody now, the rest as soon as its leases have ended."""
+    for pause in (0, context.deps.limits.lease_seconds + 1):
+        await asyncio.sleep(pause)
+        try:
+            context.metrics.record_sweep(await sweep(context.deps))
+        except Exception as error:  # noqa: BLE001  # the next minute's sweep tries again
+            context.metrics.bug(error)

@@ -2,7 +2,9 @@
 
 from bench.batch import batch
 from bench.serving import serving
+from bench.worker import worker
 
 if __name__ == "__main__":
     serving()
     batch()
+    worker()

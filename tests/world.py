@@ -24,6 +24,8 @@ from app.saleor.simulator.server import create_app as saleor_app
 from app.saleor.simulator.simulator import Simulator as SaleorSimulator
 from app.serving import create_app
 from app.usecases.accounts import create_client, set_account
+from app.usecases.nightly import webhook_url
+from app.usecases.registrations import WebhookState, check_webhooks
 from app.usecases.sweep import Swept, sweep
 from app.vipps.simulator import DEFAULT_MERCHANT, SimulatorClock, SimulatorConfig
 from app.vipps.simulator import Simulator as VippsSimulator
@@ -88,7 +90,7 @@ class World:
     async def drain(self) -> None:
         """Deliver webhooks and run jobs until nothing is left to do."""
         while True:
-            delivered = [await shop.deliver() for shop in self.shops.values()]
+            delivered = [await shop.deliver() for shop in self.shops.values()] + [await self.vipps.deliver()]
             ran = await self.run_jobs()
             if not ran and not any(delivered):
                 return
@@ -119,6 +121,12 @@ class World:
             "agreement_url": "https://shop.example/my-agreement",
         }
         return await set_account(self.context.deps, Account(**(values | over)))
+
+    async def register_webhooks(self, shop: str = SHOP) -> WebhookState:
+        """As `account check` does, for the shop's first account."""
+        async with self.context.store.begin() as unit:
+            account = (await unit.accounts.of_shop(shop))[0]
+        return await check_webhooks(self.context.deps, account, webhook_url(APP_URL, account))
 
     async def client(self, *scopes: Scope, shop: str = SHOP) -> dict[str, str]:
         """Headers of a new API client with these scopes; with all of them where none is named."""
@@ -220,8 +228,12 @@ def settings_for(database_url: str, **over: Any) -> Settings:
 def make_world(database_url: str, shop_urls: Sequence[str] = (SHOP,), version: str = "3.23", **over: Any) -> World:
     """A world on a migrated database. Close it with `await world.context.close()`."""
     time = Time()
-    vipps = VippsSimulator(SimulatorConfig(public_url=VIPPS_URL), SimulatorClock(START))
     holder: list[FastAPI] = []
+
+    def to_the_app() -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app=holder[0]))
+
+    vipps = VippsSimulator(SimulatorConfig(public_url=VIPPS_URL), SimulatorClock(START), clients=to_the_app)
     shops = {url: new_shop(url, lambda: holder[0], version) for url in shop_urls}
     hosts: dict[str, httpx.AsyncBaseTransport] = {
         httpx.URL(url).host: httpx.ASGITransport(app=saleor_app(shop)) for url, shop in shops.items()

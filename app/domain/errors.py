@@ -104,18 +104,23 @@ class ProviderError(RecurringError):
         self.retry_after = retry_after
 
 
+# v2's word and v3's for the same (facts: VIPPS 8.1, 8.2).
+_UNKNOWN = frozenset({"invalid.agreementId", "invalid-agreement-id"})
+_OTHER_BODY = frozenset({"idempotentkey.hash.mismatch", "idempotency-conflict"})
+
+
 class Rejected(ProviderError):
     code = ErrorCode.REJECTED
 
     @property
     def unknown_object(self) -> bool:
         """True where the answer means that the agreement or charge does not exist for this merchant."""
-        return self.status == 404 or self.provider_code == "invalid.agreementId"  # noqa: PLR2004
+        return self.status == 404 or self.provider_code in _UNKNOWN  # noqa: PLR2004
 
     @property
     def in_conflict(self) -> bool:
         """True where the same key may be at work right now; a conflict over another body is a plain refusal."""
-        return self.status == 409 and self.provider_code != "idempotentkey.hash.mismatch"  # noqa: PLR2004
+        return self.status == 409 and self.provider_code not in _OTHER_BODY  # noqa: PLR2004
 
 
 class Unavailable(ProviderError):

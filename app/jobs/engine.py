@@ -7,8 +7,10 @@ a crash makes the engine forget, the sweeper finds in them, so nothing depends o
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 from pgqueuer import AsyncpgPoolDriver, InMemoryDriver, InMemoryQueries, PgQueuer, Queries
@@ -19,9 +21,45 @@ from app.usecases.ports import Job
 
 Handler = Callable[[str, Sequence[str]], Awaitable[None]]
 _HEARTBEAT = timedelta(seconds=15)  # jobs of a worker that is silent for so long go to another one
+_LOOK = timedelta(seconds=5)  # how often the queue is looked at where nobody tells of news
 _BATCH = 20
 _AT_ONCE = 64  # jobs of one worker
 _RECONNECT_SECONDS = 2.0
+_CONNECT_SECONDS = 5.0
+_ENQUEUE_SECONDS = 10.0  # a request that hands over a job waits no longer for the engine's sake
+_UNWIND_SECONDS = 5.0
+
+
+class _NoLog(list[Any]):
+    """Keeps none of what is added: nobody reads the engine's log, and in memory it would only grow."""
+
+    def append(self, _entry: Any) -> None:
+        pass
+
+
+class _Shared(Queries):
+    """The queue on PostgreSQL. Once a job is taken up its name is free: what is enqueued from then on comes after."""
+
+    async def dequeue(self, *args: Any, **options: Any) -> list[CarriedJob]:
+        jobs = await super().dequeue(*args, **options)
+        if jobs:
+            free = f"UPDATE {self.qbq.qualified.queue_table} SET dedupe_key = NULL WHERE id = ANY($1)"  # noqa: S608
+            await self.driver.execute(free, [job.id for job in jobs])
+        return jobs
+
+
+class _InMemory(InMemoryQueries):
+    """The queue of one process, with the same rule about names."""
+
+    def __init__(self) -> None:
+        super().__init__(InMemoryDriver())
+        self._log = _NoLog()
+
+    async def dequeue(self, *args: Any, **options: Any) -> list[CarriedJob]:
+        jobs = await super().dequeue(*args, **options)
+        for job in jobs:
+            self._remove_dedupe_for_job(job.id)
+        return jobs
 
 
 class Engine:
@@ -33,11 +71,12 @@ class Engine:
         self._bug = bug
         self._handlers: dict[str, Handler] = {}
         self._schedules: dict[str, tuple[str, Callable[[], Awaitable[object]]]] = {}
-        self._memory = InMemoryQueries(InMemoryDriver())
-        self._pool: asyncpg.Pool | None = None
+        self._memory = _InMemory()
+        self._pool: asyncpg.Pool | None = None  # for what is handed over; what is carried has connections of its own
         self._opening = asyncio.Lock()
-        self._running: PgQueuer | None = None
-        self._stopping = False
+        self._running: asyncio.Event | None = None
+        self._stopping = asyncio.Event()
+        self._closed = False
 
     def on(self, kind: Job, handler: Handler) -> None:
         self._handlers[kind.value] = handler
@@ -47,16 +86,15 @@ class Engine:
         self._schedules[name] = (cron, work)
 
     async def enqueue(self, kind: Job, shop: str, row_ids: Sequence[str], *, after: timedelta | None = None) -> None:
-        if not row_ids:
+        if not row_ids or self._closed:
             return
         payload = json.dumps([shop, list(row_ids)]).encode()
-        # A job that is running must not swallow the one that is to come after it, so its time is part of its name.
-        name = hashlib.sha256(payload + (str(after) + str(_now()) if after else "").encode()).hexdigest()
+        # What has a time of its own is another job than what is to be done now, and never stands in its way.
+        name = None if after else f"{kind}/{hashlib.sha256(payload).hexdigest()}"
         try:
-            queries = await self._queries()
-            await queries.enqueue(
-                kind.value, payload, execute_after=after, dedupe_key=f"{kind}/{name}", on_conflict="skip"
-            )
+            async with asyncio.timeout(_ENQUEUE_SECONDS):
+                queries = await self._queries()
+                await queries.enqueue(kind.value, payload, execute_after=after, dedupe_key=name, on_conflict="skip")
         except Exception as error:  # noqa: BLE001  # the row is stored: the sweeper carries it in the engine's place
             self._bug(error)
 
@@ -66,36 +104,72 @@ class Engine:
     async def _connections(self) -> asyncpg.Pool:
         async with self._opening:
             if self._pool is None:
-                self._pool = await asyncpg.create_pool(self._dsn, min_size=1, max_size=5, command_timeout=30)
+                self._pool = await asyncpg.create_pool(
+                    self._dsn, min_size=1, max_size=4, command_timeout=_ENQUEUE_SECONDS, timeout=_CONNECT_SECONDS
+                )
             return self._pool
 
     async def run(self) -> None:
         """Carry jobs until `stop`; where the database goes away, until it is back."""
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
-                self._running = await self._build()
-                await self._running.run(
-                    dequeue_timeout=timedelta(seconds=5),
-                    batch_size=_BATCH,
-                    max_concurrent_tasks=_AT_ONCE,
-                    heartbeat_timeout=_HEARTBEAT,
-                    shutdown_on_listener_failure=True,
-                )
+                if self._dsn is None:
+                    await self._carry(self._memory, asyncio.Event())
+                else:
+                    async with self._carrying_connections() as (pool, lost):
+                        await self._carry(_Shared(AsyncpgPoolDriver(pool)), lost)
             except Exception as error:  # noqa: BLE001
                 self._bug(error)
-            if not self._stopping:
-                await asyncio.sleep(_RECONNECT_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _RECONNECT_SECONDS)
 
-    async def _build(self) -> PgQueuer:
-        if self._dsn is None:
-            engine = PgQueuer(InMemoryDriver(), queries=self._memory)
-        else:
-            engine = PgQueuer.from_asyncpg_pool(await self._connections())
+    @asynccontextmanager
+    async def _carrying_connections(self) -> AsyncIterator[tuple[asyncpg.Pool, asyncio.Event]]:
+        """Connections to carry jobs with, and an event for the loss of one: perhaps of the one that hears the news."""
+        lost = asyncio.Event()
+
+        async def watch(connection: asyncpg.Connection) -> None:
+            connection.add_termination_listener(lambda _connection: lost.set())
+
+        pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=2,
+            max_size=5,
+            init=watch,
+            max_inactive_connection_lifetime=0,  # so that none ends without a reason
+            command_timeout=30,
+            timeout=_CONNECT_SECONDS,
+        )
+        try:
+            yield pool, lost
+        except Exception as error:
+            if lost.is_set():
+                raise ConnectionError("the job engine lost a connection to the database and connects anew") from error
+            raise
+        finally:
+            pool.terminate()  # not closed: a connection that was listened on is not given back where it was lost
+
+    async def _carry(self, queries: _Shared | _InMemory, lost: asyncio.Event) -> None:
+        engine = PgQueuer(queries.driver, queries=queries)
         for kind, handler in self._handlers.items():
             engine.entrypoint(kind)(self._carrier(handler))
         for name, (cron, work) in self._schedules.items():
             engine.schedule(name, cron)(self._ticker(work))
-        return engine
+        self._running = engine.shutdown
+        if self._stopping.is_set():
+            return
+        watching = asyncio.create_task(_pass_on(lost, engine.shutdown))
+        try:
+            await engine.run(
+                dequeue_timeout=_LOOK,
+                batch_size=_BATCH,
+                max_concurrent_tasks=_AT_ONCE,
+                heartbeat_timeout=_HEARTBEAT,
+                shutdown_on_listener_failure=True,
+                log_aggregation_interval=timedelta(0),  # nobody reads its statistics
+            )
+        finally:
+            watching.cancel()
 
     def _carrier(self, handler: Handler) -> Callable[[CarriedJob], Awaitable[None]]:
         async def carry(job: CarriedJob) -> None:
@@ -121,38 +195,41 @@ class Engine:
         await (await self._queries()).clear_queue_log()
 
     async def install(self) -> None:
-        """Make the engine's tables on PostgreSQL, or bring them up to date."""
+        """Make the engine's tables on PostgreSQL, or bring them up to date; whoever comes second finds it done."""
         if self._dsn is None:
             return
         connection = await asyncpg.connect(self._dsn)
         try:
-            queries = Queries.from_asyncpg_connection(connection)
-            if await queries.schema_is_installed():
-                await queries.upgrade()
-            else:
-                await queries.install()
+            await Queries.from_asyncpg_connection(connection).upgrade()
         finally:
             await connection.close()
 
     async def installed(self) -> bool:
+        """True where the engine's tables are there and up to date."""
         if self._dsn is None:
             return True
-        return await Queries(AsyncpgPoolDriver(await self._connections())).schema_is_installed()
+        connection = await asyncpg.connect(self._dsn)
+        try:
+            return not (await Queries.from_asyncpg_connection(connection).plan_upgrade()).statements
+        finally:
+            await connection.close()
 
     async def stop(self, task: "asyncio.Task[None] | None" = None, seconds: float = 20.0) -> None:
         """Let running jobs finish; what does not in time is called off and found again by the sweeper."""
-        self._stopping = True
+        self._stopping.set()
         if self._running is not None:
-            self._running.shutdown.set()
+            self._running.set()
         if task is not None:
-            _, late = await asyncio.wait({task}, timeout=seconds)
-            for it in late:
-                it.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait({task}, timeout=seconds)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=_UNWIND_SECONDS)
+        self._closed = True
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+async def _pass_on(event: asyncio.Event, to: asyncio.Event) -> None:
+    await event.wait()
+    to.set()

@@ -99,7 +99,8 @@ class AgreementRepository(Repository):
         return mapping.agreement(row) if row else None
 
     async def by_slot(self, shop: str, slot: str) -> Agreement | None:
-        row = await self._one(self._c.shop == shop, self._c.slot == slot)
+        # Locked, because whoever asks may take the slot away: what others write meanwhile must not be undone.
+        row = await self._one(self._c.shop == shop, self._c.slot == slot, lock=True)
         return mapping.agreement(row) if row else None
 
     async def stopped_by(self, shop: str, row_id: str, actor: str) -> bool:

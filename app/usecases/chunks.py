@@ -91,7 +91,7 @@ async def _send_claimed(
             await _send_batch(deps, account, batches, again)
 
     async def send(charge: Charge) -> Sent:
-        return await send_again(deps, account, charge)
+        return await send_again(deps, account, charge, permitted=True)
 
     async def keep(group: list[Sent]) -> None:
         await asyncio.shield(store_sent(deps, group))

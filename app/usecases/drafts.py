@@ -34,7 +34,7 @@ from app.domain.provider import DraftedAgreement, RecurringProvider
 from app.domain.records import AuditEntry
 from app.usecases.known import account_of, refresh_agreement
 from app.usecases.permits import require_permit
-from app.usecases.ports import Deps, Job
+from app.usecases.ports import Deps, Job, Unit
 from app.usecases.sending import lease_end
 
 FIRST_LOOK = timedelta(seconds=5)  # facts: VIPPS 10
@@ -58,9 +58,8 @@ async def draft_once(deps: Deps, caller: Caller, account: Account, row: Agreemen
     if added:
         return await _send(deps, account, row, operation, draft)
     earlier = await _earlier(deps, row)
-    if earlier is None:
-        return await draft_once(deps, caller, account, row, draft)
-    return await _again(deps, caller, earlier, operation)
+    found = await _again(deps, caller, earlier, row, operation) if earlier else None
+    return found or await draft_once(deps, caller, account, row, draft)
 
 
 async def _earlier(deps: Deps, row: Agreement) -> Agreement | None:
@@ -75,22 +74,46 @@ async def _earlier(deps: Deps, row: Agreement) -> Agreement | None:
     return None if over else earlier
 
 
-async def _again(deps: Deps, caller: Caller, earlier: Agreement, asked: Operation) -> Agreement:
+async def _again(deps: Deps, caller: Caller, earlier: Agreement, row: Agreement, asked: Operation) -> Agreement | None:
+    """The earlier agreement as it is now; None where it turns out to be over and has let go of the slot."""
     async with deps.store.begin() as unit:
         before = await unit.operations.get(earlier.shop, earlier.idempotency_key)
-    if before is not None and not _same(before.request, asked.request):
+    same_terms = before is None or _same(before.request, asked.request)
+    if not same_terms or _whose(earlier) != _whose(row):
         raise Duplicate("this idempotency key was used for another agreement", field="idempotencyKey")
     if earlier.status is AgreementStatus.NEW:
         return await _resume(deps, earlier)
+    if earlier.status is AgreementStatus.REJECTED:
+        raise Rejected(earlier.failure or "Vipps refused this agreement")
     if earlier.status is AgreementStatus.PENDING:
         earlier, _ = await refresh_agreement(deps, caller.actor, earlier)
-    return earlier
+    return None if earlier.status.final and earlier.slot is None else earlier
+
+
+def _whose(row: Agreement) -> tuple[str | None, ...]:
+    return row.account_id, row.customer, row.initial_order
+
+
+_TERMS = (
+    "price",
+    "currency",
+    "unit",
+    "count",
+    "product_name",
+    "product_description",
+    "pricing",
+    "suggested_max",
+    "initial_amount",
+    "initial_description",
+    "initial_type",
+    "campaign_price",
+    "campaign_end",
+)
 
 
 def _same(earlier: Mapping[str, str | int], wanted: Mapping[str, str | int]) -> bool:
     """The terms, without what is ours (our row's id is in some) and without the phone number, which is not kept."""
-    terms = ("price", "currency", "unit", "count", "product_name", "product_description", "pricing", "suggested_max")
-    return all(earlier.get(name) == wanted.get(name) for name in terms)
+    return all(earlier.get(name) == wanted.get(name) for name in _TERMS)
 
 
 async def _resume(deps: Deps, row: Agreement) -> Agreement:
@@ -98,8 +121,12 @@ async def _resume(deps: Deps, row: Agreement) -> Agreement:
     async with deps.store.begin() as unit:
         operation = await unit.operations.claim(row.shop, row.idempotency_key, deps.clock(), lease_end(deps))
     if operation is None:
-        raise Unavailable("this agreement is being made by another request; ask again in a moment", retry_after=2)
+        raise _under_way()
     return await _send(deps, account, row, operation, draft_of(operation.request))
+
+
+def _under_way() -> Unavailable:
+    return Unavailable("this agreement is being made by another request; ask again in a moment", retry_after=2)
 
 
 async def _send(deps: Deps, account: Account, row: Agreement, operation: Operation, draft: AgreementDraft) -> Agreement:
@@ -129,10 +156,19 @@ async def _draft(
     if again and (found := await provider.find_draft(draft, since)) is not None:
         return found
     try:
-        return await provider.create_agreement(draft, key=row.idempotency_key)
+        return await _create(provider, draft, row)
     except OutcomeUnknown:
         found = await provider.find_draft(draft, since)
-        return found or await provider.create_agreement(draft, key=row.idempotency_key)
+        return found or await _create(provider, draft, row)
+
+
+async def _create(provider: RecurringProvider, draft: AgreementDraft, row: Agreement) -> DraftedAgreement:
+    try:
+        return await provider.create_agreement(draft, key=row.idempotency_key)
+    except Rejected as error:
+        if not error.in_conflict:
+            raise
+        raise OutcomeUnknown(f"{error.message}; Vipps may still be at it", status=error.status) from error
 
 
 async def _store_refusal(deps: Deps, row: Agreement, operation: Operation, error: RecurringError) -> None:
@@ -142,9 +178,16 @@ async def _store_refusal(deps: Deps, row: Agreement, operation: Operation, error
         row.shop, operation.actor, "agreement.rejected", row.id, deps.clock(), row.status, failed.status, error.message
     )
     async with deps.store.begin() as unit:
-        await unit.agreements.save(failed)
-        await unit.operations.save(over)
-        await unit.audit.add([what])
+        if await _saved(unit, over):
+            await unit.agreements.save(failed)
+            await unit.audit.add([what])
+
+
+async def _saved(unit: Unit, operation: Operation) -> bool:
+    """Save the outcome; False where somebody took the draft over since: theirs counts, and their URL was shown."""
+    await unit.operations.save(operation)
+    stored = await unit.operations.get(operation.shop, operation.id)
+    return stored is not None and stored.attempts == operation.attempts
 
 
 async def _store_delay(deps: Deps, row: Agreement, operation: Operation, error: RecurringError) -> None:
@@ -168,11 +211,21 @@ async def _store_draft(
         status=AgreementStatus.PENDING,
         checked_at=now,
     )
-    done = replace(_without_phone(operation), status=OperationStatus.DONE, agreement_id=drafted.agreement_id)
+    done = replace(
+        _without_phone(operation),
+        status=OperationStatus.DONE,
+        agreement_id=drafted.agreement_id,
+        failure=None,
+        failure_code=None,
+    )
     what = AuditEntry(row.shop, operation.actor, "agreement.drafted", drafted.agreement_id, now, "NEW", "PENDING")
     async with deps.store.begin() as unit:
+        if not await _saved(unit, done):
+            theirs = await unit.agreements.by_row(row.shop, row.id)
+            if theirs is None or theirs.agreement_id is None:
+                raise _under_way()
+            return theirs
         await unit.agreements.save(pending)
-        await unit.operations.save(replace(done, failure=None, failure_code=None))
         await unit.audit.add([what])
         if draft.initial_charge and drafted.charge_id:
             initial = _initial_row(pending, draft.initial_charge, drafted.charge_id, operation.actor, now)

@@ -8,7 +8,15 @@ from typing import assert_never
 from app.domain.account import Account, ApiVersion, Caller
 from app.domain.agreement import Agreement, AgreementChanges, AgreementStatus
 from app.domain.charge import Charge, ChargeStatus, SeenCharge
-from app.domain.errors import Duplicate, Misconfigured, OutcomeUnknown, ProviderError, RecurringError, Rejected
+from app.domain.errors import (
+    Duplicate,
+    InvalidInput,
+    Misconfigured,
+    OutcomeUnknown,
+    ProviderError,
+    RecurringError,
+    Rejected,
+)
 from app.domain.money import Money, currency_of
 from app.domain.operation import Operation, OperationKind, OperationStatus, key_for
 from app.domain.provider import Outcome, RecurringProvider, SeenAgreement
@@ -112,14 +120,14 @@ async def resume_operation(deps: Deps, shop: str, operation_id: str) -> Operatio
 async def _call(deps: Deps, account: Account | None, operation: Operation) -> tuple[Operation, RecurringError | None]:
     try:
         seen = await _send_and_look(deps, account, operation)
-    except Rejected as error:
+    except (Rejected, InvalidInput) as error:
         effect = await _took_effect(deps, account, operation)
         if effect:
             return await _finish(deps, operation, effect if isinstance(effect, SeenCharge) else None), None
         failed = replace(
             operation,
             status=OperationStatus.REJECTED,
-            failure_code=error.provider_code or error.code,
+            failure_code=(error.provider_code if isinstance(error, Rejected) else None) or error.code,
             failure=error.message,
             lock=None,
             lease_until=None,

@@ -21,7 +21,7 @@ from app.usecases.ports import Deps, Job
 ACTOR = "system:reconcile"
 _PAGE = 500
 _PATIENCE = 180.0  # seconds to wait for a place under the limit of five lists a minute
-_LATE = timedelta(days=45)  # how long after its stop an agreement's charges are still compared
+_LATE = timedelta(days=45)  # how long after they were due the charges of a stopped agreement are still compared
 _LOST_ORDERS = timedelta(days=7)
 _OPEN = timedelta(minutes=15)
 _ALL_KNOWN = (
@@ -134,7 +134,7 @@ async def _compare(
         books.findings.append(_finding(deps, row, FindingKind.AGREEMENT_UNKNOWN_THERE, row.status, "not there"))
         return
     unsettled = any(not charge.status.final for charge in charges)
-    recent = row.stop is not None and row.stop > deps.clock() - _LATE
+    recent = any(charge.due > (deps.clock() - _LATE).date() for charge in charges)
     if row.status is AgreementStatus.ACTIVE or unsettled or recent:
         await _compare_charges(deps, account, row, charges, books)
 

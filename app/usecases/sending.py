@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from app.domain.account import Account
 from app.domain.charge import Charge, ChargeRequest, ChargeStatus
-from app.domain.errors import Misconfigured, OutcomeUnknown, ProviderError, RecurringError, Rejected
+from app.domain.errors import InvalidInput, Misconfigured, OutcomeUnknown, ProviderError, RecurringError, Rejected
 from app.domain.limits import CREATE_CHARGE
 from app.domain.operation import key_for
 from app.domain.records import AuditEntry
@@ -44,7 +44,7 @@ async def send_charge(deps: Deps, account: Account | None, charge: Charge, *, pe
             await require_permit(deps, account, CREATE_CHARGE)
         charge = replace(charge, api_version=account.api_version.value)
         made = await _create(deps, account, charge)
-    except Rejected as error:
+    except (Rejected, InvalidInput) as error:
         return rejected(deps, charge, error)
     except ProviderError as error:
         await told_to_wait(deps, account, CREATE_CHARGE, error)
@@ -93,12 +93,12 @@ def settled(deps: Deps, before: Charge, made: Charge, reason: str) -> Sent:
     return Sent(after, _entry(deps, before, after, reason))
 
 
-def rejected(deps: Deps, charge: Charge, error: Rejected) -> Sent:
-    """Vipps will not have it, for good."""
+def rejected(deps: Deps, charge: Charge, error: Rejected | InvalidInput) -> Sent:
+    """Vipps will not have it, or its version has no words for it: for good."""
     after = replace(
         charge,
         status=ChargeStatus.REJECTED,
-        failure_code=error.provider_code or error.code,
+        failure_code=(error.provider_code if isinstance(error, Rejected) else None) or error.code,
         failure=error.message,
         next_attempt_at=None,
         lease_until=None,
@@ -128,7 +128,9 @@ def _entry(deps: Deps, before: Charge, after: Charge, reason: str) -> AuditEntry
     return AuditEntry(before.shop, before.actor, action, name, deps.clock(), before.status, after.status, reason)
 
 
-async def look_then_send(deps: Deps, account: Account, charge: Charge, withdraw: str | None = None) -> Sent:
+async def look_then_send(
+    deps: Deps, account: Account, charge: Charge, withdraw: str | None = None, *, permitted: bool = False
+) -> Sent:
     """For a charge that Vipps may have under another key or version, whose due date has passed, or nobody wants.
 
     If Vipps has it, it is settled. If Vipps says that there is no such charge, it is sent on its own: order ids are
@@ -145,7 +147,8 @@ async def look_then_send(deps: Deps, account: Account, charge: Charge, withdraw:
         if charge.matches(seen):
             return settled(deps, charge, charge.see(seen), "found at Vipps")
         if withdraw is None:
-            return await send_charge(deps, account, charge)  # another charge has that id: Vipps will say so
+            # Another charge has that id: Vipps will say so.
+            return await send_charge(deps, account, charge, permitted=permitted)
     if withdraw is not None:
         gone = replace(charge, status=ChargeStatus.CANCELLED, failure=withdraw, failure_code=None, lease_until=None)
         return Sent(gone, _entry(deps, charge, gone, withdraw))
@@ -153,8 +156,8 @@ async def look_then_send(deps: Deps, account: Account, charge: Charge, withdraw:
         return being_made(deps, charge)
     alone = replace(charge, batch_id=None, accepted_at=None)
     if charge.due > today(deps):
-        return await send_charge(deps, account, alone)
-    return await _postpone(deps, account, alone)
+        return await send_charge(deps, account, alone, permitted=permitted)
+    return await _postpone(deps, account, alone, permitted=permitted)
 
 
 def being_made(deps: Deps, charge: Charge) -> Sent:
@@ -166,7 +169,7 @@ def being_made(deps: Deps, charge: Charge) -> Sent:
     return Sent(after, _entry(deps, charge, after, "accepted; Vipps makes it in its own time"))
 
 
-async def _postpone(deps: Deps, account: Account, charge: Charge) -> Sent:
+async def _postpone(deps: Deps, account: Account, charge: Charge, *, permitted: bool) -> Sent:
     due = today(deps) + timedelta(days=account.lead_days)
     renewed = replace(charge, due=due, idempotency_key=key_for("create-charge", f"{charge.id}/{due}"))
     why = f"due {charge.due} has passed unsent"
@@ -176,7 +179,7 @@ async def _postpone(deps: Deps, account: Account, charge: Charge) -> Sent:
     async with deps.store.begin() as unit:
         await unit.charges.record_sent([renewed])
         await unit.audit.add([what])
-    return await send_charge(deps, account, renewed)
+    return await send_charge(deps, account, renewed, permitted=permitted)
 
 
 async def store_sent(deps: Deps, sent: Sequence[Sent]) -> None:
@@ -207,14 +210,16 @@ async def resume_charge(deps: Deps, shop: str, charge_row_id: str, *, withdraw: 
     return sent.charge
 
 
-async def send_again(deps: Deps, account: Account | None, charge: Charge, withdraw: str | None = None) -> Sent:
+async def send_again(
+    deps: Deps, account: Account | None, charge: Charge, withdraw: str | None = None, *, permitted: bool = False
+) -> Sent:
     """The right way for a claimed charge: as it was, or with a look first."""
     if account is not None and (withdraw is not None or needs_look(deps, account, charge)):
         try:
-            return await look_then_send(deps, account, charge, withdraw)
+            return await look_then_send(deps, account, charge, withdraw, permitted=permitted)
         except Exception as error:  # noqa: BLE001  # as in send_charge
             return later(deps, charge, unforeseen(deps, error))
-    return await send_charge(deps, account, charge)
+    return await send_charge(deps, account, charge, permitted=permitted)
 
 
 def needs_look(deps: Deps, account: Account, charge: Charge) -> bool:

@@ -1,1 +1,1 @@
-"""Vipps MobilePay as they write it: transport, errors, one file per API version, and a simulator."""
+"""Vipps MobilePay as they write it: the way there, one file per API version, webhooks, and a simulator."""

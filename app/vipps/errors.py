@@ -1,30 +1,24 @@
-"""Vipps' answers to the four kinds of failure: every body format that v2 is known to use, and none at all.
+"""Vipps' answers to the four kinds of failure: every body format that they are known to use, and none at all.
 
 v2 answers errors as an array; the platform in front of it as an object; v3 as problem+json; the token endpoint in
 Azure AD's own way; and any of them may be text or empty (facts: VIPPS 8.1 to 8.3).
 """
 
 import json
-import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import aiohttp
 import httpx
 
 from app.domain.errors import Misconfigured, OutcomeUnknown, ProviderError, Rejected, Unavailable
+from app.vipps.redaction import clean, plain
 
-_LONGEST = 300
-_READ = 1200  # characters of a text that are looked at: cleaning must stay quick whatever is sent
-_NUMBER = re.compile(r"(?<![\w.-])\+?\d(?:[ .-]?\d){7,14}(?![\w-])")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
+_READ = 1_200  # characters of a short field that are looked at
 _LONGEST_WAIT = 86_400.0  # seconds; whatever asks for more has not understood the question
 # A product that the sales unit lacks is the merchant's to order, whatever status it comes with (facts: VIPPS 8.1).
-_MERCHANT_CODES = frozenset({"merchant.not.allowed.for.recurring.operation"})
+_MERCHANT_CODES = frozenset({"merchant.not.allowed.for.recurring.operation", "invalid-sale-unit"})
 _MERCHANT_TEXTS = ("Invalid MSN", "supermerchant")
 
 
@@ -47,50 +41,44 @@ def read_complaint(body: bytes) -> Complaint:
         data = data[0] if data else {}
     if not isinstance(data, dict):
         return Complaint()
-    extra = data.get("extraDetails")
-    details = [_detail(item) for item in extra if isinstance(item, dict)] if isinstance(extra, list) else []
+    details = _details(data.get("extraDetails"))
     azure = data.get("result")
     texts = (
         data.get("message"),
         azure.get("message") if isinstance(azure, dict) else None,
-        "; ".join(part for part in [data.get("detail"), *details] if isinstance(part, str) and part),
+        "; ".join(part for part in [data.get("detail"), *map(": ".join, details)] if isinstance(part, str) and part),
         data.get("error_description"),
         data.get("title"),
     )
     return Complaint(
-        message=next((_clean(text) for text in texts if isinstance(text, str) and text), ""),
+        message=next((clean(text) for text in texts if isinstance(text, str) and text), ""),
         code=_text(data.get("code")) or _problem_id(data.get("type")) or _text(data.get("error")),
-        field=_text(data.get("field")),
+        field=_text(data.get("field")) or next((_text(name) for name, _ in details), None),
         context_id=_text(data.get("contextId")) or _text(data.get("traceId")) or _text(data.get("trace_id")),
     )
 
 
-def _detail(item: dict[str, Any]) -> str:
-    """2023 wrote {field, text}, 2024 {name, reason} (facts: VIPPS 8.2)."""
-    name, reason = item.get("name") or item.get("field"), item.get("reason") or item.get("text")
-    return f"{name}: {reason}" if name and reason else ""
+def _details(extra: object) -> list[tuple[str, str]]:
+    """Fields with what is wrong about them: {field, text} in 2023, {name, reason} from 2024, {field: text} once.
+
+    Facts: VIPPS 8.2.
+    """
+    items = extra if isinstance(extra, list) else [extra]
+    found: list[tuple[object, object]] = []
+    for item in items:
+        if not isinstance(item, dict):
+            continue
+        name, reason = item.get("name") or item.get("field"), item.get("reason") or item.get("text")
+        found += [(name, reason)] if name or reason else item.items()
+    return [(name, text) for name, text in found if isinstance(name, str) and isinstance(text, str) and name and text]
 
 
 def _problem_id(kind: object) -> str | None:
-    return kind.rpartition("#")[2] or None if isinstance(kind, str) and "#" in kind else None
+    return _text(kind.rpartition("#")[2]) if isinstance(kind, str) and "#" in kind else None
 
 
 def _text(value: object) -> str | None:
-    return _plain(value)[:120] or None if isinstance(value, str) else None
-
-
-def _clean(text: str) -> str:
-    """An error text goes to logs and screens: no phone number or address of a person may ride along."""
-    if len(text) > _READ:
-        # Without its last word, which may be half a number that would not be known as one.
-        text = text[:_READ].rpartition(" ")[0]
-    text = _ADDRESS.sub("…", _plain(text))
-    return _NUMBER.sub(lambda found: found[0] if _DATE.match(found[0]) else "…", text)[:_LONGEST]
-
-
-def _plain(text: str) -> str:
-    """Without control characters and halves of characters, which a database or an answer could not carry."""
-    return "".join(char for char in text[: _READ * 4] if unicodedata.category(char) not in {"Cc", "Cs"})
+    return plain(value[:_READ])[:120] or None if isinstance(value, str) else None
 
 
 def retry_after(headers: httpx.Headers, now: datetime) -> float | None:

@@ -1,8 +1,9 @@
-"""One path for every call to Vipps: token, headers, deadline, error kinds."""
+"""One path for every call to Vipps: token, headers, deadline, error kinds, and the log."""
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from app.domain.errors import Misconfigured, Unavailable
 from app.domain.provider import AccessToken
+from app.vipps.calls import CallLog, Request, describe, no_log
 from app.vipps.errors import from_answer, from_transport, read_complaint
 
 # What a call may end with instead of an answer; the transport does not translate all of its own errors.
@@ -73,20 +75,56 @@ class _TokenAnswer(BaseModel):
     expires_in: int = Field(ge=0, le=10_000_000)
 
 
+class _Line:
+    """The connection itself: the deadline, what a missing answer means, and the log of calls."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        base: str,
+        *,
+        clock: Callable[[], datetime],
+        deadline: float,
+        log: CallLog,
+    ) -> None:
+        self._client = client
+        self._base = base
+        self._clock = clock
+        self._deadline = deadline
+        self._log = log
+
+    async def send(self, request: Request, headers: Mapping[str, str]) -> httpx.Response:
+        at, began = self._clock(), time.perf_counter()
+        response: httpx.Response | None = None
+        try:
+            async with asyncio.timeout(self._deadline):
+                response = await self._client.request(
+                    request.method,
+                    self._base + request.path,
+                    headers=headers,
+                    params=request.params,
+                    content=request.content,
+                )
+        except _BROKEN as error:
+            raise from_transport(error, write=request.write) from error
+        finally:
+            # Also where the caller was called off: what was sent may have been heard.
+            if request.write or response is None or not response.is_success:
+                milliseconds = round((time.perf_counter() - began) * 1000)
+                self._log(describe(request, at, milliseconds, response))
+        return response
+
+
 class TokenSource:
     """The account's access token: fetched once for all who wait, kept until shortly before it ends."""
 
-    def __init__(
-        self, client: httpx.AsyncClient, base_url: str, credentials: Credentials, system: SystemNames, deadline: float
-    ) -> None:
-        self._client = client
-        self._url = base_url + "/accesstoken/get"
+    def __init__(self, line: _Line, credentials: Credentials, system: SystemNames) -> None:
+        self._line = line
         self._credentials = credentials
         self._headers = _common_headers(credentials, system) | {
             "client_id": credentials.client_id,
             "client_secret": credentials.client_secret,
         }
-        self._deadline = deadline
         self._token: AccessToken | None = None
         self._fetching: asyncio.Future[AccessToken] | None = None
 
@@ -112,11 +150,7 @@ class TokenSource:
     async def _fetch(self, now: datetime) -> AccessToken:
         """Nothing of the real request is sent before there is a token, so no failure here leaves an outcome open."""
         self._credentials.require_sendable()
-        try:
-            async with asyncio.timeout(self._deadline):
-                response = await self._client.post(self._url, headers=self._headers)
-        except _BROKEN as error:
-            raise from_transport(error, write=False) from error
+        response = await self._line.send(_TOKEN_REQUEST, self._headers)
         status = response.status_code
         if 400 <= status < 500 and status not in {408, 429}:  # noqa: PLR2004
             complaint = read_complaint(response.content)
@@ -136,8 +170,15 @@ class TokenSource:
         return AccessToken(answer.access_token, now + timedelta(seconds=answer.expires_in))
 
 
+# Not a write: it changes nothing, and whatever becomes of it is shown without its bodies.
+_TOKEN_REQUEST = Request("getAccessToken", "POST", "/accesstoken/get", write=False, bodies=False)
+
+
 class VippsHttp:
-    """All calls of one merchant account. `deadline` is the longest one call may take, in seconds."""
+    """All calls of one merchant account. `deadline` is the longest one call may take, in seconds.
+
+    `log` hears of every write and of each read that failed, once per exchange. It must be quick and must not raise.
+    """
 
     def __init__(
         self,
@@ -148,54 +189,70 @@ class VippsHttp:
         *,
         clock: Callable[[], datetime],
         deadline: float = 25.0,
+        log: CallLog = no_log,
     ) -> None:
-        self._client = client
         self._clock = clock
-        self._base = base_url.rstrip("/")
-        self._deadline = deadline
         self._headers = _common_headers(credentials, system)
-        self.tokens = TokenSource(client, self._base, credentials, system, deadline)
+        self._line = _Line(client, base_url.rstrip("/"), clock=clock, deadline=deadline, log=log)
+        self.tokens = TokenSource(self._line, credentials, system)
 
-    async def read(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
-        return await self._send(_Call("GET", path, params=params, write=False))
+    async def read(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        operation: str,
+        agreement_id: str | None = None,
+        charge_id: str | None = None,
+    ) -> bytes:
+        request = Request(operation, "GET", path, params=params, agreement_id=agreement_id, charge_id=charge_id)
+        return (await self._send(request)).content
 
-    async def write(self, method: str, path: str, *, key: str | None, body: Mapping[str, Any] | None = None) -> bytes:
-        """`key` is the stored idempotency key; the same body gives the same bytes on every repeat."""
-        content = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        return await self._send(_Call(method, path, key=key, content=content, write=True))
+    async def write(
+        self,
+        method: str,
+        path: str,
+        *,
+        operation: str,
+        key: str | None,
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        agreement_id: str | None = None,
+        charge_id: str | None = None,
+        summary: str | None = None,
+    ) -> httpx.Response:
+        """`key` is the stored idempotency key; the same body gives the same bytes on every repeat.
 
-    async def _send(self, call: "_Call") -> bytes:
+        `summary` takes the body's place in the log where that would be long. Only a success is answered.
+        """
+        request = Request(
+            operation,
+            method,
+            path,
+            write=True,
+            key=key,
+            content=None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+            agreement_id=agreement_id,
+            charge_id=charge_id,
+            summary=summary,
+        )
+        return await self._send(request)
+
+    async def _send(self, request: Request) -> httpx.Response:
         now = self._clock()
         token = await self.tokens.get(now)
-        response = await self._request(call, token)
+        response = await self._line.send(request, self._headers_of(request, token))
         if response.status_code == httpx.codes.UNAUTHORIZED:
             # A token may be revoked before its time: ask once for another.
             token = await self.tokens.get(now, instead_of=token.value)
-            response = await self._request(call, token)
+            response = await self._line.send(request, self._headers_of(request, token))
         if not response.is_success:
-            raise from_answer(response, write=call.write, now=now)
-        return response.content
+            raise from_answer(response, write=request.write, now=now)
+        return response
 
-    async def _request(self, call: "_Call", token: AccessToken) -> httpx.Response:
+    def _headers_of(self, request: Request, token: AccessToken) -> dict[str, str]:
         headers = self._headers | {"Authorization": f"Bearer {token.value}"}
-        if call.key is not None:
-            headers["Idempotency-Key"] = call.key
-        if call.content is not None:
+        if request.key is not None:
+            headers["Idempotency-Key"] = request.key
+        if request.content is not None:
             headers["Content-Type"] = "application/json"
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await self._client.request(
-                    call.method, self._base + call.path, headers=headers, params=call.params, content=call.content
-                )
-        except _BROKEN as error:
-            raise from_transport(error, write=call.write) from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    method: str
-    path: str
-    write: bool
-    params: Mapping[str, str] | None = None
-    key: str | None = None
-    content: bytes | None = None
+        return headers

@@ -1,67 +1,59 @@
-"""Vipps Recurring v2: the eleven operations, their wire models, and the way from and to the domain.
+"""Vipps Recurring v2: its wire models, and the way from and to the domain.
 
-Facts: VIPPS 4 (endpoints), 4.1 to 4.6 (bodies). Amounts are minor units; v2 knows NOK only.
+Facts: VIPPS 4 (endpoints), 4.1 to 4.6 (bodies). v2 knows kroner only, captures all or nothing, and has no words for a
+reserved recurring charge, FLEXIBLE pricing or an external id: the last is left out, the others are refused.
 """
 
-import json
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
-from urllib.parse import quote
+from collections.abc import Sequence
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import TypeAdapter
 
-from app.domain.agreement import AgreementChanges, AgreementDraft, AgreementStatus, Campaign, InitialCharge
+from app.domain.agreement import AgreementChanges, AgreementDraft, Campaign, InitialCharge, Pricing, TransactionType
 from app.domain.charge import ChargeRequest, ChargeStatus, SeenCharge
-from app.domain.errors import InvalidInput, Misconfigured, OutcomeUnknown, Unavailable
-from app.domain.money import Money, currency_of
+from app.domain.errors import InvalidInput, Rejected
+from app.domain.money import Currency, Money, currency_of
 from app.domain.plan import IntervalUnit, Plan
-from app.domain.provider import AccessToken, DraftedAgreement, Outcome, SeenAgreement
-from app.vipps.http import VippsHttp
+from app.domain.provider import AgreementPage, ChargeBatches, SeenAgreement
+from app.vipps.recurring import Body, Recurring
+from app.vipps.wire import (
+    PER_USE,
+    Instant,
+    Wire,
+    agreement_status,
+    charge_status,
+    collected,
+    instant,
+    money,
+    read,
+    short,
+)
 
-_ROOT = "/recurring/v2/agreements"
-_UNREADABLE = "Vipps' answer cannot be read; the same request is repeated with the same key"
-# `due` was seen as a bare date as well as a time (facts: VIPPS 16.14); what knows no zone is UTC.
-_Instant = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
-W = TypeVar("W")
-D = TypeVar("D")
-
-
-class _Wire(BaseModel):
-    """Unknown fields are ignored: Vipps calls adding them a compatible change (facts: VIPPS 1.7)."""
-
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
-
-
-class _Drafted(_Wire):
-    agreement_id: str
-    vipps_confirmation_url: str
-    charge_id: str | None = None
+_REMEDY = "set the account to v3 with: account set --api-version v3"
 
 
-class _Campaign(_Wire):
+class _Campaign(Wire):
     campaign_price: int
-    start: _Instant | None = None
-    end: _Instant | None = None
+    start: Instant | None = None
+    end: Instant | None = None
 
 
-class _VariableAmount(_Wire):
+class _VariableAmount(Wire):
     suggested_max_amount: int | None = None
     max_amount: int | None = None
 
 
-class _Agreement(_Wire):
+class _Agreement(Wire):
     id: str
     status: str
     product_name: str = ""
     product_description: str | None = None
     price: int | None = None
     currency: str = "NOK"
-    interval: str
-    interval_count: int
-    start: _Instant | None = None
-    stop: _Instant | None = None
+    interval: str | None = None
+    interval_count: int | None = None
+    start: Instant | None = None
+    stop: Instant | None = None
     campaign: _Campaign | None = None
     variable_amount: _VariableAmount | None = None
     merchant_agreement_url: str | None = None
@@ -69,24 +61,36 @@ class _Agreement(_Wire):
     userinfo_url: str | None = None
 
     def seen(self) -> SeenAgreement:
-        currency = currency_of(self.currency)
-        variable = self.variable_amount or _VariableAmount()
+        variable = self.variable_amount
         return SeenAgreement(
             agreement_id=self.id,
-            status=_agreement_status(self.status),
+            status=agreement_status(self.status),
             product_name=self.product_name[:100],
             product_description=(self.product_description or "")[:255],
-            price=Money(self.price or 0, currency),
-            plan=Plan(IntervalUnit(self.interval), self.interval_count),
+            price=Money(self.price or 0, currency_of(self.currency)),
+            plan=self._plan(),
             start=self.start,
             stop=self.stop,
+            pricing=self._pricing(),
             campaign=self._campaign(),
-            suggested_max=_money(variable.suggested_max_amount, self.currency),
-            max_amount=_money(variable.max_amount, self.currency),
+            suggested_max=money(variable.suggested_max_amount, self.currency) if variable else None,
+            max_amount=money(variable.max_amount, self.currency) if variable else None,
             agreement_url=self.merchant_agreement_url,
             sub=self.sub,
             userinfo_url=self.userinfo_url,
         )
+
+    def _plan(self) -> Plan:
+        """Pay per use is v3's, and shows no interval here."""
+        if self.interval is None or self.interval_count is None:
+            return PER_USE
+        return Plan(IntervalUnit(self.interval), self.interval_count)
+
+    def _pricing(self) -> Pricing:
+        """What has neither a price nor a limit was made by v3, without a limit."""
+        if self.variable_amount is not None:
+            return Pricing.VARIABLE
+        return Pricing.LEGACY if self.price else Pricing.FLEXIBLE
 
     def _campaign(self) -> Campaign | None:
         if self.campaign is None or self.campaign.end is None:
@@ -95,14 +99,10 @@ class _Agreement(_Wire):
         return Campaign(price, self.campaign.end, self.campaign.start)
 
 
-class _ChargeId(_Wire):
-    charge_id: str
-
-
-class _Charge(_Wire):
+class _Charge(Wire):
     id: str
     status: str
-    due: _Instant | None = None
+    due: Instant | None = None
     amount: int
     amount_refunded: int | None = 0
     transaction_id: str | None = None
@@ -112,20 +112,20 @@ class _Charge(_Wire):
     failure_description: str | None = None
 
     def seen(self) -> SeenCharge:
-        status = _charge_status(self.status)
-        collected = status in {ChargeStatus.CHARGED, ChargeStatus.PARTIALLY_REFUNDED, ChargeStatus.REFUNDED}
+        status = charge_status(self.status)
         return SeenCharge(
             charge_id=self.id,
             status=status,
             due=self.due,
             amount=self.amount,
-            captured=self.amount if collected else 0,  # v2 captures all or nothing and shows no captured amount
+            captured=collected(status, self.amount),  # v2 captures all or nothing and shows no captured amount
             refunded=self.amount_refunded or 0,
             description=(self.description or "")[:255],
             kind=(self.type or "RECURRING")[:20],
-            transaction_id=_short(self.transaction_id, 64),
-            failure_reason=_short(self.failure_reason, 120),
-            failure_text=_short(self.failure_description, 300),
+            transaction_id=short(self.transaction_id, 64),
+            failure_reason=short(self.failure_reason, 120),
+            failure_text=short(self.failure_description, 300),
+            cancelled=self.amount if status is ChargeStatus.CANCELLED else 0,
         )
 
 
@@ -133,193 +133,135 @@ _AGREEMENTS = TypeAdapter(list[_Agreement])
 _CHARGES = TypeAdapter(list[_Charge])
 
 
-class VippsV2:
+class VippsV2(Recurring):
     """RecurringProvider over API v2, for one merchant account."""
 
-    def __init__(self, http: VippsHttp, clock: Callable[[], datetime], *, test_environment: bool = True) -> None:
-        self._http = http
-        self._clock = clock
-        self._test_environment = test_environment
+    _root = "/recurring/v2/agreements"
+    _status_of_charges = "chargeStatus"
 
-    async def authenticate(self) -> AccessToken:
-        return await self._http.tokens.renew(self._clock())
+    @property
+    def batches(self) -> ChargeBatches | None:
+        return None
 
-    async def create_agreement(self, draft: AgreementDraft, *, key: str) -> DraftedAgreement:
-        body = await self._http.write("POST", _ROOT, key=key, body=_draft_body(draft))
-        wire = _written(TypeAdapter(_Drafted), body)
-        return DraftedAgreement(wire.agreement_id, wire.vipps_confirmation_url, wire.charge_id)
+    async def _page(self, params: dict[str, str], page: int) -> AgreementPage:
+        if page > 1:
+            return AgreementPage(())
+        body = await self._http.read(self._root, params, operation="listAgreements")
+        return AgreementPage(read(lambda it: [item.seen() for item in _AGREEMENTS.validate_json(it)], body))
 
-    async def get_agreement(self, agreement_id: str) -> SeenAgreement:
-        body = await self._http.read(_agreement(agreement_id))
-        return _read(TypeAdapter(_Agreement), body, _Agreement.seen)
+    async def _is_of(self, draft: AgreementDraft, seen: SeenAgreement) -> bool:
+        """v2 keeps no external id, so our reference has to be in the agreement's URL or in the initial charge's id.
 
-    async def list_agreements(
-        self, status: AgreementStatus | None = None, created_after: datetime | None = None
-    ) -> Sequence[SeenAgreement]:
-        params = {"status": status.value} if status else {}
-        if created_after:
-            params["createdAfter"] = str(int(created_after.timestamp() * 1000))
-        body = await self._http.read(_ROOT, params)
-        return _read(_AGREEMENTS, body, lambda items: [item.seen() for item in items])
+        Where the URL carries it another URL means another draft, and nobody needs to look at charges.
+        """
+        asked = (draft.product_name, draft.price, draft.plan, draft.suggested_max)
+        if (seen.product_name, seen.price, seen.plan, seen.suggested_max) != asked:
+            return False
+        if draft.external_id and draft.external_id in draft.agreement_url:
+            return seen.agreement_url == draft.agreement_url
+        order_id = draft.initial_charge.order_id if draft.initial_charge else None
+        return order_id is not None and await self._has_charge(seen.agreement_id, order_id)
 
-    async def update_agreement(self, agreement_id: str, changes: AgreementChanges, *, key: str) -> Outcome:
-        fields: dict[str, Any] = {
+    async def _has_charge(self, agreement_id: str, charge_id: str) -> bool:
+        try:
+            return (await self.get_charge(agreement_id, charge_id)).charge_id == charge_id
+        except Rejected:
+            return False
+
+    def _agreement(self, body: bytes) -> SeenAgreement:
+        return _Agreement.model_validate_json(body).seen()
+
+    def _charge(self, body: bytes) -> SeenCharge:
+        return _Charge.model_validate_json(body).seen()
+
+    def _charges(self, body: bytes) -> Sequence[SeenCharge]:
+        return [item.seen() for item in _CHARGES.validate_json(body)]
+
+    def _draft_body(self, draft: AgreementDraft) -> Body:
+        if draft.pricing is Pricing.FLEXIBLE:
+            raise InvalidInput(f"Vipps v2 has no {draft.pricing} pricing; {_REMEDY}", field="pricing")
+        body: dict[str, Any] = {
+            "currency": _kroner(draft.price),
+            "interval": draft.plan.unit.value,
+            "intervalCount": draft.plan.count,
+            "price": draft.price.minor,  # 0 for VARIABLE, where it means nothing (facts: VIPPS 4.1)
+            "productName": draft.product_name,
+            "productDescription": draft.product_description,
+            "merchantAgreementUrl": draft.agreement_url,
+            "merchantRedirectUrl": draft.redirect_url,
+            "isApp": False,  # a deeplink fails silently where the app is missing (facts: VIPPS 6.15)
+        }
+        if draft.phone:
+            body["customerPhoneNumber"] = draft.phone
+        if draft.campaign:
+            body["campaign"] = {"campaignPrice": draft.campaign.price.minor, "end": instant(draft.campaign.end)}
+        if draft.suggested_max:
+            _kroner(draft.suggested_max)
+            body["variableAmount"] = {"suggestedMaxAmount": draft.suggested_max.minor}
+        if draft.initial_charge:
+            body["initialCharge"] = _initial_body(draft.initial_charge)
+        return body
+
+    def _changes_body(self, changes: AgreementChanges) -> Body:
+        amounts = {"price": changes.price, "suggestedMaxAmount": changes.suggested_max}
+        texts = {
             "productName": changes.product_name,
             "productDescription": changes.product_description,
             "merchantAgreementUrl": changes.agreement_url,
-            "price": changes.price.minor if changes.price else None,
         }
-        body = {name: value for name, value in fields.items() if value is not None}
-        return _done(await self._http.write("PATCH", _agreement(agreement_id), key=key, body=body))
+        body: Body = {name: text for name, text in texts.items() if text is not None}
+        for name, amount in amounts.items():
+            if amount is not None:
+                _kroner(amount)
+                body[name] = amount.minor
+        return body
 
-    async def stop_agreement(self, agreement_id: str, *, key: str) -> Outcome:
-        """The status must be alone in the request (facts: VIPPS 6.13)."""
-        return _done(await self._http.write("PATCH", _agreement(agreement_id), key=key, body={"status": "STOPPED"}))
+    def _accept_body(self, phone: str) -> Body:
+        return {"customerPhoneNumber": phone}
 
-    async def accept_agreement(self, agreement_id: str, phone: str) -> None:
-        if not self._test_environment:
-            raise Misconfigured("an agreement can be accepted in the customer's place in the test environment only")
-        body = {"customerPhoneNumber": phone}
-        _done(await self._http.write("PATCH", _agreement(agreement_id) + "/accept", key=None, body=body))
+    def _accept_key(self) -> str | None:
+        return None
 
-    async def create_charge(self, request: ChargeRequest, *, key: str) -> str:
-        body = {
+    def _charge_body(self, request: ChargeRequest) -> Body:
+        if request.transaction_type is not TransactionType.DIRECT_CAPTURE:
+            raise InvalidInput(f"Vipps v2 cannot only reserve a recurring charge; {_REMEDY}", field="transactionType")
+        return {
             "amount": request.amount.minor,
-            "currency": request.amount.currency.value,
+            "currency": _kroner(request.amount),
             "description": request.description,
             "due": request.due.isoformat(),
             "retryDays": request.retry_days,
             "orderId": request.order_id,
         }
-        answer = await self._http.write("POST", _charges(request.agreement_id), key=key, body=body)
-        return _written(TypeAdapter(_ChargeId), answer).charge_id
 
-    async def get_charge(self, agreement_id: str, charge_id: str) -> SeenCharge:
-        body = await self._http.read(_charge(agreement_id, charge_id))
-        return _read(TypeAdapter(_Charge), body, _Charge.seen)
+    def _capture_body(self, amount: Money, description: str) -> Body | None:
+        """None: the whole reservation is captured, and v2 takes neither amount nor text.
 
-    async def list_charges(self, agreement_id: str, status: ChargeStatus | None = None) -> Sequence[SeenCharge]:
-        params = {"chargeStatus": status.value} if status else {}
-        body = await self._http.read(_charges(agreement_id), params)
-        return _read(_CHARGES, body, lambda items: [item.seen() for item in items])
+        Nothing here knows what is reserved, so it is the caller who sees to it that `amount` is all of it, and refuses
+        a part.
+        """
+        del description
+        _kroner(amount)
+        return None
 
-    async def cancel_charge(self, agreement_id: str, charge_id: str, *, key: str) -> Outcome:
-        return _done(await self._http.write("DELETE", _charge(agreement_id, charge_id), key=key))
-
-    async def capture_charge(
-        self, agreement_id: str, charge_id: str, amount: Money, description: str, *, key: str
-    ) -> Outcome:
-        """v2 captures the whole reservation and takes no body; whoever calls has checked that `amount` is all of it."""
-        del amount, description
-        return _done(await self._http.write("POST", _charge(agreement_id, charge_id) + "/capture", key=key))
-
-    async def refund_charge(
-        self, agreement_id: str, charge_id: str, amount: Money, description: str, *, key: str
-    ) -> Outcome:
-        body = {"amount": amount.minor, "description": description}
-        path = _charge(agreement_id, charge_id) + "/refund"
-        return _done(await self._http.write("POST", path, key=key, body=body))
+    def _refund_body(self, amount: Money, description: str) -> Body:
+        _kroner(amount)
+        return {"amount": amount.minor, "description": description}
 
 
-def _agreement(agreement_id: str) -> str:
-    return f"{_ROOT}/{_step(agreement_id)}"
+def _kroner(amount: Money) -> str:
+    if amount.currency is not Currency.NOK:
+        raise InvalidInput(f"Vipps v2 knows NOK only, not {amount.currency}; {_REMEDY}", field="currency")
+    return amount.currency.value
 
 
-def _step(name: str) -> str:
-    """An id as one step of a path. Dots are steps of their own, which no quoting hides from a server."""
-    if name.strip(".") == "":
-        raise InvalidInput(f"{name!r} is no id", field="id")
-    return quote(name, safe="")
-
-
-def _charges(agreement_id: str) -> str:
-    return _agreement(agreement_id) + "/charges"
-
-
-def _charge(agreement_id: str, charge_id: str) -> str:
-    return f"{_charges(agreement_id)}/{_step(charge_id)}"
-
-
-def _draft_body(draft: AgreementDraft) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "currency": draft.price.currency.value,
-        "interval": draft.plan.unit.value,
-        "intervalCount": draft.plan.count,
-        "price": draft.price.minor,
-        "productName": draft.product_name,
-        "productDescription": draft.product_description,
-        "merchantAgreementUrl": draft.agreement_url,
-        "merchantRedirectUrl": draft.redirect_url,
-        "isApp": False,  # a deeplink fails silently where the app is missing (facts: VIPPS 6.15)
-    }
-    if draft.phone:
-        body["customerPhoneNumber"] = draft.phone
-    if draft.campaign:
-        body["campaign"] = {"campaignPrice": draft.campaign.price.minor, "end": _instant(draft.campaign.end)}
-    if draft.initial_charge:
-        body["initialCharge"] = _initial_body(draft.initial_charge)
-    return body
-
-
-def _initial_body(initial: InitialCharge) -> dict[str, Any]:
-    body: dict[str, Any] = {
+def _initial_body(initial: InitialCharge) -> Body:
+    body: Body = {
         "amount": initial.amount.minor,
-        "currency": initial.amount.currency.value,
+        "currency": _kroner(initial.amount),
         "description": initial.description,
         "transactionType": initial.transaction_type.value,
     }
     if initial.order_id:
         body["orderId"] = initial.order_id
     return body
-
-
-def _short(text: str | None, longest: int) -> str | None:
-    """No text of Vipps' is so long today; one that were must not keep a row from being stored."""
-    return None if text is None else text[:longest]
-
-
-def _instant(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def _agreement_status(text: str) -> AgreementStatus:
-    own = {AgreementStatus.NEW, AgreementStatus.REJECTED}
-    known = {status.value for status in AgreementStatus if status not in own}
-    return AgreementStatus(text) if text in known else AgreementStatus.UNKNOWN
-
-
-def _charge_status(text: str) -> ChargeStatus:
-    own = {ChargeStatus.NEW, ChargeStatus.REJECTED}
-    known = {status.value for status in ChargeStatus if status not in own}
-    return ChargeStatus(text) if text in known else ChargeStatus.UNKNOWN
-
-
-def _money(minor: int | None, currency: str) -> Money | None:
-    return None if minor is None else Money(minor, currency_of(currency))
-
-
-def _read(adapter: TypeAdapter[W], body: bytes, seen: Callable[[W], D]) -> D:
-    try:
-        return seen(adapter.validate_json(body))
-    except (ValidationError, InvalidInput, ValueError):
-        raise Unavailable("Vipps' answer cannot be read; nothing was changed by asking") from None
-
-
-def _done(body: bytes) -> Outcome:
-    """A write whose answer says nothing more (facts: VIPPS 4): empty or JSON. A page in its place is no answer."""
-    if body.strip():
-        try:
-            json.loads(body)
-        except (ValueError, RecursionError):
-            raise OutcomeUnknown(
-                "Vipps' answer cannot be read; the same request is repeated with the same key"
-            ) from None
-    return Outcome.DONE
-
-
-def _written(adapter: TypeAdapter[W], body: bytes) -> W:
-    """An unreadable answer to a write leaves open what happened."""
-    try:
-        return adapter.validate_json(body)
-    except ValidationError:
-        raise OutcomeUnknown(_UNREADABLE) from None

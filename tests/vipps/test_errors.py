@@ -76,14 +76,22 @@ def test_the_platforms_object_is_read() -> None:
     [
         [{"field": "productName", "text": "must not be empty"}],
         [{"name": "productName", "reason": "must not be empty"}],
+        [{"productName": "must not be empty"}],
+        {"productName": "must not be empty"},
+        [{"status": None}, "text", {"productName": "must not be empty"}],
     ],
 )
-def test_a_problem_is_read_with_both_shapes_of_details(extra: list[dict[str, str]]) -> None:
+def test_a_problem_is_read_with_every_shape_that_details_had(extra: Any) -> None:
     error = sorted_as(400, PROBLEM | {"extraDetails": extra})
     assert type(error) is Rejected
     assert "Input validation failed" in error.message
     assert "productName: must not be empty" in error.message
-    assert (error.provider_code, error.context_id) == ("validation-error", CONTEXT)
+    assert (error.provider_code, error.field, error.context_id) == ("validation-error", "productName", CONTEXT)
+
+
+def test_the_field_that_v2_names_comes_before_any_details() -> None:
+    body = {"field": "price", "message": "No", "extraDetails": [{"name": "productName", "reason": "No"}]}
+    assert sorted_as(400, body).field == "price"
 
 
 def test_a_problem_without_a_kind_of_its_own_is_read() -> None:
@@ -128,6 +136,8 @@ ODD_BODIES: list[Any] = [
     {"extraDetails": [None, "text", {}, {"status": "Cannot modify an agreement which is not active."}, {"name": 1}]},
     {"error": {"nested": True}, "error_description": False},
     {"message": "x y" * 30_000, "code": "c" * 10_000, "contextId": "i" * 10_000},
+    {"type": "https://example.com/#" + "p" * 10_000, "detail": "d" * 10_000, "field": "f" * 10_000},
+    {"extraDetails": [{"name": "n" * 10_000, "reason": "r" * 10_000}] * 100},
     b'{"code": ' + b"9" * 10_000 + b"}",
 ]
 
@@ -252,6 +262,7 @@ def test_each_status_is_one_kind_of_failure(status: int, kind: type[ProviderErro
         [{"message": "No", "code": "merchant.not.allowed.for.recurring.operation"}],
         [{"message": "Invalid MSN: 654321. Check your API keys."}],
         [{"message": "This is not valid for the provided supermerchant ID."}],
+        {"type": PROBLEMS + "invalid-sale-unit", "title": "Forbidden"},
     ],
 )
 @pytest.mark.parametrize("status", [400, 404, 500])

@@ -5,28 +5,31 @@ from datetime import UTC, datetime
 
 from app.vipps.simulator import rules
 from app.vipps.simulator.book import Book, Caller
-from app.vipps.simulator.charges import cancel_open_charges
-from app.vipps.simulator.models import Agreement, AgreementStatus, Campaign, Charge, ChargeStatus, Effect
-from app.vipps.simulator.payloads import DraftAgreement, InitialCharge, UpdateAgreement, UpdateCampaign, read_date_time
-from app.vipps.simulator.refusals import refuse
+from app.vipps.simulator.charges import cancel_open_charges, count_again
+from app.vipps.simulator.intents import AgreementChange, NewAgreement, NewInitialCharge
+from app.vipps.simulator.models import Agreement, AgreementStatus, Charge, ChargeStatus, Currency, Effect
+from app.vipps.simulator.refusals import RefusedError, refuse
 from app.vipps.simulator.user import expire
 
+COUNTRIES: dict[Currency, str] = {"NOK": "NO", "DKK": "DK", "EUR": "FI"}
 
-def draft(book: Book, caller: Caller, request: DraftAgreement) -> Agreement:
-    now = book.clock.now()
-    rules.check_draft(request, now, book.config)
+
+def draft(book: Book, caller: Caller, request: NewAgreement) -> Agreement:
+    now = book.now()
+    rules.check_draft(request, book.currency_of(caller.msn), now, book.config)
     charge = _initial_charge(book, caller, request.initial_charge, now)
     agreement = _from_draft(book, caller, request, now)
     if charge is not None:
         agreement.charges[charge.id] = charge
     book.add(agreement)
     book.record(Effect.DRAFT, agreement, charge, charge.amount if charge else None, caller.idempotency_key)
-    book.timeline.plan(agreement.expires, lambda at: expire(book, agreement, at))
+    book.timeline.plan(agreement.expires, lambda _: expire(book, agreement))
     return agreement
 
 
-def _from_draft(book: Book, caller: Caller, request: DraftAgreement, now: datetime) -> Agreement:
-    campaign, variable = request.campaign, request.variable_amount
+def _from_draft(book: Book, caller: Caller, request: NewAgreement, now: datetime) -> Agreement:
+    interval = request.interval
+    has_price = request.suggested_max_amount is None and not request.is_flexible
     return Agreement(
         id=book.new_agreement_id(),
         msn=caller.msn,
@@ -35,19 +38,24 @@ def _from_draft(book: Book, caller: Caller, request: DraftAgreement, now: dateti
         expires=now + book.config.pending_ttl,
         product_name=request.product_name,
         product_description=request.product_description,
-        price=0 if variable else request.price or 0,
-        interval=request.interval,
-        interval_count=request.interval_count,
-        merchant_agreement_url=request.merchant_agreement_url,
-        merchant_redirect_url=request.merchant_redirect_url,
+        price=(request.price or 0) if has_price else 0,
+        interval=interval.unit if interval else None,
+        interval_count=interval.count if interval else None,
+        merchant_agreement_url=request.agreement_url,
+        merchant_redirect_url=request.redirect_url,
         scope=request.scope or None,
-        # The start of a campaign is not the merchant's to choose on a draft.
-        campaign=Campaign(campaign.campaign_price, now, read_date_time(campaign.end)) if campaign else None,
-        suggested_max_amount=variable.suggested_max_amount if variable else None,
+        campaign=request.campaign,
+        suggested_max_amount=request.suggested_max_amount,
+        currency=request.currency,
+        country_code=request.country_code or COUNTRIES[request.currency],
+        is_flexible=request.is_flexible,
+        is_app=request.is_app,
+        external_id=request.external_id,
+        payment_method=request.payment_method,
     )
 
 
-def _initial_charge(book: Book, caller: Caller, request: InitialCharge | None, now: datetime) -> Charge | None:
+def _initial_charge(book: Book, caller: Caller, request: NewInitialCharge | None, now: datetime) -> Charge | None:
     if request is None:
         return None
     return Charge(
@@ -58,63 +66,67 @@ def _initial_charge(book: Book, caller: Caller, request: InitialCharge | None, n
         due=now.date(),
         status=ChargeStatus.PENDING,
         order_id=request.order_id,
-        reserve_only=request.transaction_type == "RESERVE_CAPTURE",
+        reserve_only=request.reserve_only,
+        external_id=request.external_id,
     )
 
 
-def update(book: Book, caller: Caller, agreement: Agreement, request: UpdateAgreement) -> None:
-    if request.status is not None and len(request.model_fields_set) > 1:
-        raise refuse(400, "The status must be changed alone.", code="illegal-agreement-update", field="status")
+def check_active(agreement: Agreement) -> None:
     if agreement.status is not AgreementStatus.ACTIVE:
         message = "Missing message for error: status.notActive"
         raise refuse(400, message, code="status.notActive", field="status")
-    if request.status == "STOPPED":
-        stop(book, caller, agreement)
-    elif request.status is None and request.model_fields_set:
-        _check_change(book, agreement, request)
-        _change(agreement, request)
-        book.record(Effect.UPDATE, agreement, amount=request.price, key=caller.idempotency_key)
 
 
-def _check_change(book: Book, agreement: Agreement, request: UpdateAgreement) -> None:
-    is_variable = agreement.suggested_max_amount is not None
-    for name in ("interval", "intervalCount"):
-        if name in request.model_fields_set:
-            raise refuse(400, "The interval cannot be changed.", code="illegal-agreement-update", field=name)
-    if request.price is not None and is_variable:
-        message = "A variable agreement has no price."
+def refuse_company_of_status() -> RefusedError:
+    return refuse(400, "The status must be changed alone.", code="illegal-agreement-update", field="status")
+
+
+def check_change(book: Book, agreement: Agreement, change: AgreementChange) -> None:
+    check_active(agreement)
+    if change.price is not None and (agreement.is_variable or agreement.is_flexible):
+        message = "Only an agreement with a fixed price has a price."
         raise refuse(400, message, code="illegal-agreement-update", field="price")
-    if request.suggested_max_amount is not None and not is_variable:
-        message = "Only a variable agreement has a maximum amount."
-        raise refuse(400, message, code="invalid-suggested-max-amount", field="suggestedMaxAmount")
-    if request.merchant_agreement_url is not None:
-        rules.check_agreement_url(request.merchant_agreement_url, book.config)
-    if request.campaign is not None:
-        if is_variable:
-            message = "A variable amount and a campaign exclude each other."
+    if change.suggested_max_amount is not None:
+        if not agreement.is_variable:
+            message = "Only a variable agreement has a maximum amount."
+            raise refuse(400, message, code="invalid-suggested-max-amount", field="suggestedMaxAmount")
+        rules.check_suggestion(change.suggested_max_amount, agreement.currency)
+    if change.agreement_url is not None:
+        rules.check_agreement_url(change.agreement_url, book.config)
+    if change.campaign is not None:
+        if agreement.is_variable or agreement.is_flexible:
+            message = "Only a fixed price can have a campaign."
             raise refuse(400, message, code="illegal-agreement-update", field="campaign")
-        rules.check_campaign_end(read_date_time(request.campaign.end), book.clock.now())
+        rules.check_campaign_end(change.campaign, book.now())
 
 
-def _change(agreement: Agreement, request: UpdateAgreement) -> None:
-    """Only what was sent changes; `campaign: null` takes the campaign away."""
-    for name in ("product_name", "product_description", "merchant_agreement_url", "price", "suggested_max_amount"):
-        if (value := getattr(request, name)) is not None:
+def update(book: Book, caller: Caller, agreement: Agreement, change: AgreementChange) -> None:
+    check_change(book, agreement, change)
+    wanted = {
+        "product_name": change.product_name,
+        "product_description": change.product_description,
+        "merchant_agreement_url": change.agreement_url,
+        "external_id": change.external_id,
+        "price": change.price,
+        "suggested_max_amount": change.suggested_max_amount,
+    }
+    for name, value in wanted.items():
+        if value is not None:
             setattr(agreement, name, value)
-    if "campaign" in request.model_fields_set:
-        agreement.campaign = _changed_campaign(request.campaign)
-
-
-def _changed_campaign(given: UpdateCampaign | None) -> Campaign | None:
-    if given is None:
-        return None
-    return Campaign(given.campaign_price, read_date_time(given.start), read_date_time(given.end))
+    if change.changes_campaign:
+        agreement.campaign = change.campaign
+    if change.changes_interval:
+        agreement.interval = change.interval.unit if change.interval else None
+        agreement.interval_count = change.interval.count if change.interval else None
+        count_again(agreement)
+    book.record(Effect.UPDATE, agreement, amount=change.price, key=caller.idempotency_key)
 
 
 def stop(book: Book, caller: Caller, agreement: Agreement) -> None:
     """A merchant's stop takes every open charge with it, reservations included."""
+    check_active(agreement)
     agreement.status = AgreementStatus.STOPPED
-    agreement.stop = book.clock.now()
+    agreement.stop = book.now()
     book.record(Effect.STOP, agreement, key=caller.idempotency_key)
     cancel_open_charges(book, agreement, including_reserved=True, actor="MERCHANT")
 
@@ -128,7 +140,7 @@ def list_agreements(book: Book, caller: Caller, status: str | None, created_afte
     return [
         agreement
         for agreement in book.of_merchant(caller.msn)
-        if agreement.status == wanted and (after is None or agreement.created > after)
+        if agreement.visible_status == wanted and (after is None or agreement.created > after)
     ]
 
 

@@ -7,10 +7,14 @@ from http import HTTPStatus
 from typing import Any
 
 from app.vipps.simulator.config import ErrorStyle
+from app.vipps.simulator.problems import PROBLEM_JSON, phrase, problem, v3_problem, webhooks_problem
 from app.vipps.simulator.refusals import ErrorItem, RefusedError
 
 JSON = "application/json;charset=UTF-8"
-# The statuses for which Vipps documents a description and no body.
+V2 = "/recurring/v2/"
+V3 = "/recurring/v3/"
+WEBHOOKS = "/webhooks/"
+# The statuses for which Vipps documents a description and no body; v3 has one for what it cannot find.
 _WITHOUT_BODY = {404, 429, 503, 504}
 
 
@@ -37,15 +41,15 @@ def error_answer(
     style: ErrorStyle,
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Answer:
-    items = items or (ErrorItem(_phrase(status)),)
+    items = items or (ErrorItem(phrase(status)),)
     content_type: str | None = JSON
-    match _documented_style(status) if style == "documented" else style:
+    match _documented_style(status, path) if style == "documented" else style:
         case "array":
             content: Any = _array(items)
         case "azure":
             content = _azure(status, items)
         case "problem":
-            content, content_type = _problem(status, items, path), "application/problem+json"
+            content, content_type = _problem(status, items, path), PROBLEM_JSON
         case "text":
             return Answer(status, items[0].message.encode(), "text/plain;charset=UTF-8", headers)
         case _:
@@ -53,10 +57,13 @@ def error_answer(
     return Answer(status, json.dumps(content).encode(), content_type, headers)
 
 
-def _documented_style(status: int) -> ErrorStyle:
-    if status in _WITHOUT_BODY:
+def _documented_style(status: int, path: str) -> ErrorStyle:
+    has_problems = path.startswith((V3, WEBHOOKS))
+    if status in _WITHOUT_BODY and not (has_problems and status == HTTPStatus.NOT_FOUND):
         return "empty"
-    return "azure" if status == HTTPStatus.UNAUTHORIZED else "array"
+    if status == HTTPStatus.UNAUTHORIZED:
+        return "azure"
+    return "problem" if has_problems else "array"
 
 
 def _array(items: tuple[ErrorItem, ...]) -> list[dict[str, str]]:
@@ -68,27 +75,12 @@ def _array(items: tuple[ErrorItem, ...]) -> list[dict[str, str]]:
 def _azure(status: int, items: tuple[ErrorItem, ...]) -> dict[str, Any]:
     message = f"(An error from Azure API Management) {items[0].message}"
     return {
-        "responseInfo": {"responseCode": status, "responseMessage": _phrase(status)},
+        "responseInfo": {"responseCode": status, "responseMessage": phrase(status)},
         "result": {"message": message},
     }
 
 
 def _problem(status: int, items: tuple[ErrorItem, ...], path: str) -> dict[str, Any]:
-    base = "https://developer.vippsmobilepay.com/docs/APIs/recurring-api/recurring-api-problems#"
-    return {
-        "type": base + items[0].code if items[0].code else "about:blank",
-        "title": _phrase(status),
-        "status": status,
-        "detail": items[0].message,
-        # The real service, too, shows its inner name here.
-        "instance": path.replace("/recurring/", "/vipps-recurring-merchant-api/", 1),
-        "contextId": str(uuid.uuid4()),
-        "extraDetails": [{"name": item.field, "reason": item.message} for item in items if item.field],
-    }
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
+    if path.startswith(V3):
+        return v3_problem(status, items, path)
+    return webhooks_problem(status, items, path) if path.startswith(WEBHOOKS) else problem(status, items, path)

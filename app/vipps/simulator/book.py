@@ -2,18 +2,43 @@
 
 import secrets
 import string
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from app.vipps.simulator.clock import SimulatorClock
 from app.vipps.simulator.config import SimulatorConfig
-from app.vipps.simulator.models import Agreement, Charge, Effect, LedgerEntry
-from app.vipps.simulator.refusals import RefusedError, refuse
+from app.vipps.simulator.knobs import knobs_of
+from app.vipps.simulator.models import (
+    Actor,
+    Agreement,
+    Charge,
+    ChargeEvent,
+    Currency,
+    Effect,
+    FailureReason,
+    HistoryEvent,
+    LedgerEntry,
+)
+from app.vipps.simulator.refusals import refuse
 from app.vipps.simulator.timeline import Timeline
 
 _ALPHABET = string.ascii_letters + string.digits
 _LONGEST_AGREEMENT_ID = 36
+# What an effect on a charge is called in its history. Money taken at once is a capture there.
+_IN_HISTORY: Mapping[Effect, HistoryEvent] = {
+    Effect.DRAFT: "CREATE",
+    Effect.CREATE: "CREATE",
+    Effect.RESERVE: "RESERVE",
+    Effect.CHARGE: "CAPTURE",
+    Effect.CAPTURE: "CAPTURE",
+    Effect.REFUND: "REFUND",
+    Effect.CANCEL: "CANCEL",
+    Effect.FAIL: "FAIL",
+}
+
+Listener = Callable[[LedgerEntry, Agreement, Charge | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +53,24 @@ class Caller:
 class Book:
     def __init__(self, config: SimulatorConfig, clock: SimulatorClock) -> None:
         self.config = config
+        self.knobs = knobs_of(config)
         self.clock = clock
         self.timeline = Timeline()
         self.agreements: dict[str, Agreement] = {}
         self.ledger: list[LedgerEntry] = []
+        self.listeners: list[Listener] = []  # who wants to hear of every effect
         # Charges whose day has come, or will come, by due date: what the daily batch looks at.
         self.awaiting: dict[str, list[tuple[Agreement, Charge]]] = {}
+        # Order ids whose charge, taken in with a batch, will not come into being.
+        self.doomed_orders: dict[str, FailureReason] = {}
+        self._currencies: dict[str, Currency] = {merchant.msn: merchant.currency for merchant in config.merchants}
         self._by_msn: dict[str, list[Agreement]] = {merchant.msn: [] for merchant in config.merchants}
         self._by_token: dict[str, Agreement] = {}
         self._charge_ids: set[tuple[str, str]] = set()
+
+    def now(self) -> datetime:
+        """While something planned happens late, after a leap of the clock, this is still its own time."""
+        return self.timeline.moment or self.clock.now()
 
     def add(self, agreement: Agreement) -> None:
         self.agreements[agreement.id] = agreement
@@ -45,6 +79,9 @@ class Book:
 
     def of_merchant(self, msn: str) -> list[Agreement]:
         return self._by_msn[msn]
+
+    def currency_of(self, msn: str) -> Currency:
+        return self._currencies[msn]
 
     def by_approval_token(self, token: str) -> Agreement | None:
         return self._by_token.get(token)
@@ -56,15 +93,21 @@ class Book:
             raise refuse(400, message, code="invalid.agreementId", field="agreementId")
         agreement = self.agreements.get(agreement_id)
         if agreement is None or agreement.msn != caller.msn:
-            raise RefusedError(404)
+            raise refuse(404, "Agreement not found.")
         return agreement
 
     def find_charge(self, caller: Caller, agreement_id: str, charge_id: str) -> tuple[Agreement, Charge]:
         agreement = self.find(caller, agreement_id)
         charge = agreement.charges.get(charge_id)
         if charge is None:
-            raise RefusedError(404)
+            raise refuse(404, "Charge not found.")
         return agreement, charge
+
+    def find_charge_by_id(self, caller: Caller, charge_id: str) -> tuple[Agreement, Charge]:
+        for agreement in self.of_merchant(caller.msn):
+            if (charge := agreement.charges.get(charge_id)) is not None:
+                return agreement, charge
+        raise refuse(404, "Charge not found.")
 
     def new_agreement_id(self) -> str:
         while (agreement_id := "agr_" + _random_text()) in self.agreements:
@@ -82,6 +125,10 @@ class Book:
         self._charge_ids.add((msn, charge_id))
         return charge_id
 
+    def release_charge_id(self, msn: str, charge_id: str) -> None:
+        """For a charge that never came into being."""
+        self._charge_ids.discard((msn, charge_id))
+
     def record(
         self,
         effect: Effect,
@@ -89,12 +136,11 @@ class Book:
         charge: Charge | None = None,
         amount: int | None = None,
         key: str | None = None,
-        actor: Literal["MERCHANT", "USER", "VIPPS"] = "MERCHANT",
-        at: datetime | None = None,
+        actor: Actor = "MERCHANT",
     ) -> None:
         entry = LedgerEntry(
             number=len(self.ledger) + 1,
-            at=at or self.clock.now(),
+            at=self.now(),
             effect=effect,
             msn=agreement.msn,
             agreement_id=agreement.id,
@@ -105,6 +151,21 @@ class Book:
             actor=actor,
         )
         self.ledger.append(entry)
+        if charge is not None and (event := _IN_HISTORY.get(effect)):
+            charge.history.append(_history_line(entry, event))
+        for hear in self.listeners:
+            hear(entry, agreement, charge)
+
+
+def _history_line(entry: LedgerEntry, event: HistoryEvent) -> ChargeEvent:
+    return ChargeEvent(
+        occurred=entry.at,
+        event=event,
+        amount=entry.amount or 0,
+        # What Vipps does by itself has a key too, which nobody outside knows.
+        idempotency_key=entry.idempotency_key or str(uuid.uuid4()),
+        success=event != "FAIL",
+    )
 
 
 def new_transaction_id() -> str:

@@ -15,6 +15,10 @@ class SimulatorClock:
     def now(self) -> datetime:
         return (self._start or datetime.now(UTC)) + self._offset
 
+    def wire_now(self) -> datetime:
+        """The time that goes into signatures: who follows the system clock signs with it, moved or not."""
+        return datetime.now(UTC) if self._start is None else self.now()
+
     def advance(self, delta: timedelta) -> datetime:
         if delta < timedelta():
             raise ValueError("Simulated time does not run backwards.")

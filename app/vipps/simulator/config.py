@@ -6,17 +6,20 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Literal
 
+from app.vipps.simulator.models import Currency
+
 ErrorStyle = Literal["documented", "array", "azure", "problem", "text", "empty"]
 
 
 @dataclass(frozen=True, slots=True)
 class MerchantCredentials:
-    """One sales unit and the keys that open it."""
+    """One sales unit, the keys that open it, and the currency of its market, which is the only one it may use."""
 
     msn: str
     client_id: str
     client_secret: str = field(repr=False)
     subscription_key: str = field(repr=False)
+    currency: Currency = "NOK"
 
 
 DEFAULT_MERCHANT = MerchantCredentials(
@@ -29,21 +32,27 @@ DEFAULT_MERCHANT = MerchantCredentials(
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most `per_minute` calls that agree in what `counted_by` names."""
+    """At most `per_minute` calls that agree in what `counted_by` names; both versions count together.
+
+    Operations with the same `bucket` share a limit.
+    """
 
     per_minute: int
     counted_by: Literal["merchant", "agreement", "charge", "key"]
+    bucket: str | None = None
 
 
 DOCUMENTED_RATE_LIMITS: Mapping[str, tuple[RateLimit, ...]] = MappingProxyType(
     {
-        "createCharge": (RateLimit(2, "key"), RateLimit(500, "merchant")),
+        "createCharge": (RateLimit(2, "key"), RateLimit(500, "merchant", "creations")),
+        "createCharges": (RateLimit(500, "merchant", "creations"),),
         "cancelCharge": (RateLimit(5, "charge"),),
         "captureCharge": (RateLimit(5, "charge"),),
         "refundCharge": (RateLimit(5, "charge"),),
         "listAgreements": (RateLimit(5, "merchant"),),
         "updateAgreement": (RateLimit(5, "agreement"),),
         "getCharge": (RateLimit(10, "charge"),),
+        "getChargeById": (RateLimit(100, "merchant"),),
         "listCharges": (RateLimit(10, "agreement"),),
         "getAgreement": (RateLimit(120, "agreement"),),
         "draftAgreement": (RateLimit(300, "merchant"),),
@@ -53,7 +62,10 @@ DOCUMENTED_RATE_LIMITS: Mapping[str, tuple[RateLimit, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class SimulatorConfig:
-    """Every default is the newest documented value that fits the test environment of v2."""
+    """Every default is the newest documented value that fits the test environment.
+
+    The last group can be changed while the simulator runs: see `Simulator.knobs`.
+    """
 
     merchants: tuple[MerchantCredentials, ...] = (DEFAULT_MERCHANT,)
     public_url: str | None = None  # None: the address under which the caller reached us
@@ -69,13 +81,25 @@ class SimulatorConfig:
     retry_status: Literal["DUE", "PROCESSING"] = "DUE"
     token_seconds: int = 3600
     latency: float = 0.0
-    rate_limits_on: bool = False
     rate_limits: Mapping[str, tuple[RateLimit, ...]] = field(default_factory=lambda: DOCUMENTED_RATE_LIMITS)
     allow_skip_landing_page: bool = False
     allow_localhost_urls: bool = False
+    allow_full_flex_campaign: bool = False
     error_style: ErrorStyle = "documented"
     seed: int = 0
     keep_requests: int = 50_000
+    keep_deliveries: int = 50_000
+    max_batch: int = 2000
+    max_registrations: int = 25  # for each event type and sales unit
+
+    rate_limits_on: bool = False
+    strict_fields: bool = True
+    forced_202: bool = False
+    accepted_delay: timedelta = timedelta()
+    batch_delay: timedelta = timedelta()
+    repeated_stop_ok: bool = False
+    v2_draft_keys: bool = False
+    require_https: bool = False
 
     def __post_init__(self) -> None:
         if not self.merchants:

@@ -1,11 +1,11 @@
 """The `/simulator/` endpoints: what a test can do in process, over HTTP. They ask for no key: never expose them."""
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -19,6 +19,25 @@ from app.vipps.simulator.views import agreement_view, charge_view, moment
 TEN_YEARS = 10 * 366 * 86_400
 _FAULT = TypeAdapter(Fault)
 Handler = Callable[[Simulator, Request], Awaitable[Any]]
+
+
+class Strict(BaseModel):
+    """A misspelled wish would do nothing, so it is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class KnobsCommand(Strict):
+    """Durations are given in seconds; what is left out stays as it is."""
+
+    rate_limits_on: bool | None = None
+    strict_fields: bool | None = None
+    forced_202: bool | None = None
+    accepted_delay: Annotated[timedelta | None, Field(ge=timedelta())] = None
+    batch_delay: Annotated[timedelta | None, Field(ge=timedelta())] = None
+    repeated_stop_ok: bool | None = None
+    v2_draft_keys: bool | None = None
+    require_https: bool | None = None
 
 
 class ClockCommand(BaseModel):
@@ -37,6 +56,20 @@ class FailureCommand(BaseModel):
     reason: FailureReason | None
 
 
+class StopCommand(BaseModel):
+    actor: Literal["USER", "ADMIN"] = "USER"
+
+
+class DisguiseCommand(Strict):
+    status: Annotated[str | None, Field(min_length=1)] = None
+    fields: dict[str, Any] = {}
+
+
+class CreationFailureCommand(Strict):
+    order_ids: list[str]
+    reason: FailureReason = "technical_error"
+
+
 def control_routes(simulator: Simulator) -> list[Route]:
     table: tuple[tuple[str, str, Handler], ...] = (
         ("GET", "/ledger", _ledger),
@@ -51,10 +84,19 @@ def control_routes(simulator: Simulator) -> list[Route]:
         ("POST", "/agreements/{agreement_id}/reject", _reject),
         ("POST", "/agreements/{agreement_id}/stop", _stop),
         ("POST", "/agreements/{agreement_id}/failure", _failure),
+        ("POST", "/agreements/{agreement_id}/disguise", _disguise),
+        ("POST", "/agreements/{agreement_id}/charges/{charge_id}/disguise", _disguise),
+        ("POST", "/creation-failures", _fail_creation),
+        ("GET", "/knobs", _knobs),
+        ("POST", "/knobs", _turn_knobs),
         ("GET", "/faults", _list_faults),
         ("POST", "/faults", _add_fault),
         ("DELETE", "/faults", _clear_faults),
     )
+    return routes_of(simulator, table)
+
+
+def routes_of(simulator: Simulator, table: Iterable[tuple[str, str, Handler]]) -> list[Route]:
     return [Route("/simulator" + path, _endpoint(simulator, run), methods=[method]) for method, path, run in table]
 
 
@@ -67,6 +109,8 @@ def _endpoint(simulator: Simulator, run: Handler) -> Callable[[Request], Awaitab
             return JSONResponse({"error": "The body cannot be used.", "problems": problems}, 400)
         except KeyError:
             return JSONResponse({"error": "There is no such agreement."}, 404)
+        except LookupError as error:
+            return JSONResponse({"error": str(error)}, 404)
         except NotPossibleError as error:
             return JSONResponse({"error": str(error)}, 409)
 
@@ -123,7 +167,9 @@ async def _reject(simulator: Simulator, request: Request) -> Any:
 
 
 async def _stop(simulator: Simulator, request: Request) -> Any:
-    simulator.stop_in_app(request.path_params["agreement_id"])
+    command = StopCommand.model_validate_json(await request.body() or b"{}")
+    stop = simulator.stop_as_admin if command.actor == "ADMIN" else simulator.stop_in_app
+    stop(request.path_params["agreement_id"])
     return await _status(simulator, request)
 
 
@@ -131,6 +177,31 @@ async def _failure(simulator: Simulator, request: Request) -> Any:
     command = FailureCommand.model_validate_json(await request.body())
     simulator.set_failure(request.path_params["agreement_id"], command.reason)
     return {"reason": command.reason}
+
+
+async def _disguise(simulator: Simulator, request: Request) -> Any:
+    command = DisguiseCommand.model_validate_json(await request.body() or b"{}")
+    simulator.disguise(**request.path_params, status=command.status, fields=command.fields)
+    return command.model_dump()
+
+
+async def _fail_creation(simulator: Simulator, request: Request) -> Any:
+    command = CreationFailureCommand.model_validate_json(await request.body())
+    for order_id in command.order_ids:
+        simulator.fail_creation(order_id, command.reason)
+    return dict(simulator.book.doomed_orders)
+
+
+async def _knobs(simulator: Simulator, _: Request) -> Any:
+    values = dataclasses.asdict(simulator.knobs)
+    return {name: it.total_seconds() if isinstance(it, timedelta) else it for name, it in values.items()}
+
+
+async def _turn_knobs(simulator: Simulator, request: Request) -> Any:
+    command = KnobsCommand.model_validate_json(await request.body())
+    for name, value in command.model_dump(exclude_none=True).items():
+        setattr(simulator.knobs, name, value)
+    return await _knobs(simulator, request)
 
 
 async def _status(simulator: Simulator, request: Request) -> Any:

@@ -12,6 +12,7 @@ from app.vipps.simulator.refusals import ErrorItem, RefusedError, refuse
 from app.vipps.simulator.tokens import TokenDesk
 
 _MINUTE = timedelta(minutes=1)
+_MANY_COUNTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,11 @@ class Call:
 
     @property
     def idempotency_key(self) -> str | None:
-        """The misspelled name of old clients still counts in v2."""
+        """The misspelled name of old clients still counts in v2, and only there."""
         key = self.headers.get("idempotency-key")
-        return self.headers.get("idempotent-key") if key is None else key
+        if key is None and self.path.startswith("/recurring/v2/"):
+            return self.headers.get("idempotent-key")
+        return key
 
 
 class Gateway:
@@ -75,30 +78,46 @@ class RateLimiter:
     def __init__(self, limits: Mapping[str, tuple[RateLimit, ...]]) -> None:
         self._limits = limits
         self._calls: dict[tuple[str, ...], deque[datetime]] = {}
+        self._too_many = _MANY_COUNTERS
 
-    def check(self, call: Call, msn: str, now: datetime) -> None:
+    def check(self, call: Call, msn: str, now: datetime, weight: int = 1) -> None:
+        """A call of some weight counts like that many calls; one heavier than a limit never gets through."""
+        self._forget(now)
         counters = []
         for limit in self._limits.get(call.operation, ()):
             recent = self._calls.setdefault(_counted(call, msn, limit), deque())
             while recent and recent[0] <= now - _MINUTE:
                 recent.popleft()
-            if len(recent) >= limit.per_minute:
-                seconds = max(1, ceil((recent[0] + _MINUTE - now).total_seconds()))
-                item = ErrorItem(HTTPStatus.TOO_MANY_REQUESTS.phrase)
-                raise RefusedError(429, (item,), (("Retry-After", str(seconds)),))
+            if (excess := len(recent) + weight - limit.per_minute) > 0:
+                raise _too_many_requests(recent, excess, now)
             counters.append(recent)
         for recent in counters:  # a refused call does not use up the other limits
-            recent.append(now)
+            recent.extend([now] * weight)
+
+    def _forget(self, now: datetime) -> None:
+        """Every charge has counters of its own, so what is over has to go some time."""
+        if len(self._calls) > self._too_many:
+            self._calls = {name: times for name, times in self._calls.items() if times and times[-1] > now - _MINUTE}
+            self._too_many = max(_MANY_COUNTERS, 2 * len(self._calls))
+
+
+def _too_many_requests(recent: deque[datetime], excess: int, now: datetime) -> RefusedError:
+    """Room comes when as many calls as there are too many are a minute old."""
+    last_in_the_way = recent[min(excess, len(recent)) - 1] if recent else now
+    seconds = max(1, ceil((last_in_the_way + _MINUTE - now).total_seconds()))
+    return RefusedError(429, (ErrorItem(HTTPStatus.TOO_MANY_REQUESTS.phrase),), (("Retry-After", str(seconds)),))
 
 
 def _counted(call: Call, msn: str, limit: RateLimit) -> tuple[str, ...]:
+    """The path says nothing of the version here, so both versions use up the same limits."""
+    bucket = limit.bucket or call.operation
     agreement_id = call.path_parameters.get("agreement_id", "")
     match limit.counted_by:
         case "merchant":
-            return (call.operation, msn)
+            return (bucket, msn)
         case "agreement":
-            return (call.operation, msn, agreement_id)
+            return (bucket, msn, agreement_id)
         case "charge":
-            return (call.operation, msn, agreement_id, call.path_parameters.get("charge_id", ""))
+            return (bucket, msn, agreement_id, call.path_parameters.get("charge_id", ""))
         case "key":
-            return (call.operation, msn, agreement_id, call.idempotency_key or "")
+            return (bucket, msn, agreement_id, call.idempotency_key or "")

@@ -22,15 +22,15 @@ from app.vipps.simulator.views import APPROVAL_PATH, approval_url
 _SHOWN = 100
 
 
-def _kroner(minor: int) -> str:
-    kroner, oere = divmod(minor, 100)
-    return f"{kroner},{oere:02d} kr"
+def _money(minor: int, agreement: Agreement) -> str:
+    major, rest = divmod(minor, 100)
+    return f"{major},{rest:02d} {'EUR' if agreement.currency == 'EUR' else 'kr'}"
 
 
 def _environment() -> Environment:
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.filters["kroner"] = _kroner
+    environment.filters["money"] = _money
     return environment
 
 

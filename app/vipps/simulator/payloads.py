@@ -6,6 +6,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
+from app.vipps.simulator.intents import AgreementChange, NewAgreement, NewCharge, NewInitialCharge
+from app.vipps.simulator.models import Campaign, Period, Unit
 from app.vipps.simulator.refusals import ErrorItem, RefusedError, refuse
 
 INT32_MAX = 2**31 - 1
@@ -58,6 +60,9 @@ class DraftCampaign(Payload):
 class UpdateCampaign(DraftCampaign):
     start: UtcDateTime
 
+    def changed(self) -> Campaign:
+        return Campaign(self.campaign_price, read_date_time(self.start), read_date_time(self.end))
+
 
 class InitialCharge(Payload):
     amount: Amount
@@ -66,12 +71,20 @@ class InitialCharge(Payload):
     transaction_type: Literal["DIRECT_CAPTURE", "RESERVE_CAPTURE"]
     order_id: Annotated[OrderId | None, Omittable] = None
 
+    def intent(self) -> NewInitialCharge:
+        return NewInitialCharge(
+            amount=self.amount,
+            description=self.description,
+            reserve_only=self.transaction_type == "RESERVE_CAPTURE",
+            order_id=self.order_id,
+        )
+
 
 class DraftAgreement(Payload):
     """`isApp` and `productDescription` are required as in the stricter file of 2022."""
 
     currency: Literal["NOK"]
-    interval: Literal["YEAR", "MONTH", "WEEK", "DAY"]
+    interval: Unit
     interval_count: Annotated[int, Field(ge=1, le=31)]
     price: Annotated[AmountOrZero | None, Omittable] = None
     product_name: Title
@@ -85,6 +98,26 @@ class DraftAgreement(Payload):
     campaign: DraftCampaign | None = None
     variable_amount: Annotated[VariableAmount | None, Omittable] = None
     initial_charge: Annotated[InitialCharge | None, Omittable] = None
+
+    def intent(self, now: datetime) -> NewAgreement:
+        """The start of a campaign is not the merchant's to choose on a draft."""
+        campaign, variable, initial = self.campaign, self.variable_amount, self.initial_charge
+        return NewAgreement(
+            currency=self.currency,
+            price=self.price,
+            suggested_max_amount=variable.suggested_max_amount if variable else None,
+            interval=Period(self.interval, self.interval_count),
+            product_name=self.product_name,
+            product_description=self.product_description,
+            agreement_url=self.merchant_agreement_url,
+            redirect_url=self.merchant_redirect_url,
+            is_app=self.is_app,
+            skip_landing_page=self.skip_landing_page,
+            phone=self.customer_phone_number,
+            scope=self.scope,
+            campaign=Campaign(campaign.campaign_price, now, read_date_time(campaign.end)) if campaign else None,
+            initial_charge=initial.intent() if initial else None,
+        )
 
 
 class UpdateAgreement(Payload):
@@ -100,6 +133,19 @@ class UpdateAgreement(Payload):
     campaign: UpdateCampaign | None = None
     status: Annotated[Literal["ACTIVE", "STOPPED"] | None, Omittable] = None
 
+    def intent(self) -> AgreementChange:
+        """`campaign: null` takes the campaign away."""
+        given = self.campaign
+        return AgreementChange(
+            product_name=self.product_name,
+            product_description=self.product_description,
+            agreement_url=self.merchant_agreement_url,
+            price=self.price,
+            suggested_max_amount=self.suggested_max_amount,
+            changes_campaign="campaign" in self.model_fields_set,
+            campaign=given.changed() if given else None,
+        )
+
 
 class CreateCharge(Payload):
     """`currency` and `retryDays` are required as in the stricter file of 2023."""
@@ -110,6 +156,17 @@ class CreateCharge(Payload):
     due: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     retry_days: Annotated[int, Field(ge=0, le=INT32_MAX)]
     order_id: Annotated[OrderId | None, Omittable] = None
+
+    def intent(self) -> NewCharge:
+        """Recurring charges of v2 are taken at once."""
+        return NewCharge(
+            amount=self.amount,
+            currency=self.currency,
+            description=self.description,
+            due=self.due,
+            retry_days=self.retry_days,
+            order_id=self.order_id,
+        )
 
 
 class Refund(Payload):
@@ -129,15 +186,20 @@ def read_payload(kind: type[PayloadType], body: bytes, *, malformed: int = 400) 
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)
+        raise as_refusal(error, malformed) from None
+
+
+def as_refusal(error: ValidationError, malformed: int = 400) -> RefusedError:
+    details = error.errors(include_url=False, include_context=False, include_input=False)
     if details[0]["type"] == "json_invalid":
-        raise refuse(malformed, "The body is not valid JSON.", code="invalid-json")
-    raise RefusedError(400, tuple(_as_item(detail["loc"], detail["msg"]) for detail in details))
+        return refuse(malformed, "The body is not valid JSON.", code="invalid-json")
+    return RefusedError(400, tuple(_as_item(detail["loc"], detail["msg"]) for detail in details))
 
 
 def _as_item(location: tuple[int | str, ...], message: str) -> ErrorItem:
-    field = ".".join(str(step) for step in location)
-    return ErrorItem(message=message, code="validation-error", field=field or None)
+    # Where a body can be one of several kinds, the kind stands in the location, though nowhere in the body.
+    field = ".".join(str(step) for step in location if not str(step).endswith("_CAMPAIGN"))
+    return ErrorItem(message=message, code="validation-error", field=field or None, as_sent=True)
 
 
 def read_date_time(value: str) -> datetime:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from app.vipps.simulator.book import Book, new_transaction_id
 from app.vipps.simulator.charges import OPEN, close
-from app.vipps.simulator.models import Agreement, Charge, ChargeStatus, Effect, FailureReason
+from app.vipps.simulator.models import Actor, Agreement, Charge, ChargeStatus, Effect, FailureReason
 
 # What the test environment's amounts stand for, told apart no further than Vipps tells a merchant.
 MAGIC_AMOUNTS: dict[int, FailureReason] = {
@@ -56,17 +56,26 @@ def process_due(book: Book, at: datetime, *, last_of_day: bool) -> int:
 def _attempt(book: Book, agreement: Agreement, charge: Charge, at: datetime, *, last_of_day: bool) -> None:
     reason = failure_of(agreement, charge)
     if reason is None:
-        charge.status, charge.captured, charge.captured_at = ChargeStatus.CHARGED, charge.amount, at
-        charge.transaction_id = new_transaction_id()
-        book.record(Effect.CHARGE, agreement, charge, charge.amount, actor="VIPPS", at=at)
-    elif last_of_day and at.date() >= charge.due + timedelta(days=charge.retry_days):
-        fail(book, agreement, charge, reason, at)
+        pay(book, agreement, charge, actor="VIPPS")
+    elif charge.single_attempt or (last_of_day and at.date() >= charge.due + timedelta(days=charge.retry_days)):
+        fail(book, agreement, charge, reason)
     else:
         charge.status = ChargeStatus(book.config.retry_status)
 
 
-def fail(book: Book, agreement: Agreement, charge: Charge, reason: FailureReason, at: datetime) -> None:
-    close(agreement, charge, ChargeStatus.FAILED)
+def pay(book: Book, agreement: Agreement, charge: Charge, actor: Actor) -> None:
+    """The money is taken, or set aside where the merchant takes it later."""
+    charge.transaction_id = new_transaction_id()
+    if charge.reserve_only:
+        charge.status, charge.reserved_at = ChargeStatus.RESERVED, book.now()
+        book.record(Effect.RESERVE, agreement, charge, charge.amount, actor=actor)
+    else:
+        charge.status, charge.captured, charge.captured_at = ChargeStatus.CHARGED, charge.amount, book.now()
+        book.record(Effect.CHARGE, agreement, charge, charge.amount, actor=actor)
+
+
+def fail(book: Book, agreement: Agreement, charge: Charge, reason: FailureReason) -> None:
+    close(agreement, charge, ChargeStatus.FAILED, charge.amount)
     charge.failure_reason = reason
     charge.failure_description = DESCRIPTIONS[reason]
-    book.record(Effect.FAIL, agreement, charge, charge.amount, actor="VIPPS", at=at)
+    book.record(Effect.FAIL, agreement, charge, charge.amount, actor="VIPPS")

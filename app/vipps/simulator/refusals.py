@@ -1,4 +1,7 @@
-"""How the simulator says no: one exception that carries the status and the items of the error array."""
+"""How the simulator says no: one exception that carries the status and what is wrong with which field.
+
+Codes and field names are v2's where the two versions have different ones; `problems` knows v3's words for them.
+"""
 
 from dataclasses import dataclass
 
@@ -8,6 +11,7 @@ class ErrorItem:
     message: str
     code: str | None = None
     field: str | None = None
+    as_sent: bool = False  # the field is called what the caller called it
 
 
 class RefusedError(Exception):

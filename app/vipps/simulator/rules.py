@@ -3,15 +3,19 @@
 import calendar
 import ipaddress
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from urllib.parse import urlsplit
 
 from app.vipps.simulator.config import SimulatorConfig
-from app.vipps.simulator.models import Agreement
-from app.vipps.simulator.payloads import DraftAgreement, read_date_time
+from app.vipps.simulator.intents import NewAgreement
+from app.vipps.simulator.models import Agreement, Campaign, Currency
 from app.vipps.simulator.refusals import refuse
 
-MINIMUM_PRICE = 100
+MINIMUM_AMOUNT: Mapping[Currency, int] = {"NOK": 100, "DKK": 1, "EUR": 1}
+# What a merchant may suggest as the limit of a variable agreement.
+MAXIMUM_SUGGESTION: Mapping[Currency, int] = {"NOK": 2_000_000, "DKK": 30_000_000, "EUR": 200_000}
+PHONE = re.compile(r"[0-9]{8,15}")
 _APP_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", re.ASCII)
 
 
@@ -52,48 +56,90 @@ def check_retry_days(days: int, config: SimulatorConfig) -> None:
         raise refuse(400, message, code="validation-error", field="retryDays")
 
 
-def charge_interval(agreement: Agreement, due: date) -> int:
+def charge_interval(agreement: Agreement, due: date) -> int | None:
+    """None where the agreement is paid per use."""
+    if agreement.interval is None or agreement.interval_count is None:
+        return None
     anchor = agreement.start or agreement.created
     return interval_index(anchor.date(), due, agreement.interval, agreement.interval_count)
 
 
+def check_minimum(amount: int, currency: Currency, field: str) -> None:
+    if amount < MINIMUM_AMOUNT[currency]:
+        message = f"The amount must be at least {MINIMUM_AMOUNT[currency]}."
+        raise refuse(400, message, code="validation-error", field=field)
+
+
+def check_suggestion(amount: int, currency: Currency) -> None:
+    if not MINIMUM_AMOUNT[currency] <= amount <= MAXIMUM_SUGGESTION[currency]:
+        message = f"The limit must be between {MINIMUM_AMOUNT[currency]} and {MAXIMUM_SUGGESTION[currency]}."
+        raise refuse(400, message, code="invalid-suggested-max-amount", field="suggestedMaxAmount")
+
+
 def check_amount(agreement: Agreement, amount: int, due: date, config: SimulatorConfig) -> None:
-    """A variable agreement is limited for each charge, any other by the sum of an interval."""
+    """A variable agreement is limited for each charge, any other by the sum of an interval, a flexible one not."""
+    check_minimum(amount, agreement.currency, "amount")
+    if agreement.is_flexible:
+        return
     if agreement.suggested_max_amount is not None:
         too_high = amount > max(agreement.suggested_max_amount, agreement.max_amount or 0)
     else:
-        asked_before = agreement.interval_totals.get(charge_interval(agreement, due), 0)
+        interval = charge_interval(agreement, due)
+        asked_before = 0 if interval is None else agreement.interval_totals.get(interval, 0)
         too_high = asked_before + amount > config.limit_factor * agreement.price
     if too_high:
         message = "The amount is higher than this agreement allows in one interval."
         raise refuse(400, message, code="amount.exceeds.expected.chargelimit", field="amount")
 
 
-def check_draft(draft: DraftAgreement, now: datetime, config: SimulatorConfig) -> None:
+def check_draft(draft: NewAgreement, market: Currency, now: datetime, config: SimulatorConfig) -> None:
     """The rules that need more than one field or the time of day."""
-    if draft.variable_amount is None and (draft.price is None or draft.price < MINIMUM_PRICE):
-        raise refuse(400, f"The price must be at least {MINIMUM_PRICE}.", code="validation-error", field="price")
+    if draft.currency != market:
+        message = f"This sales unit's currency is {market}."
+        raise refuse(400, message, code="validation-error", field="currency")
+    _check_pricing(draft)
     if draft.campaign is not None:
-        if draft.variable_amount is not None:
-            message = "A variable amount and a campaign exclude each other."
+        if draft.suggested_max_amount is not None or draft.is_flexible:
+            message = "Only a fixed price can have a campaign."
             raise refuse(400, message, code="validation-error", field="campaign")
-        check_campaign_end(read_date_time(draft.campaign.end), now)
-    check_agreement_url(draft.merchant_agreement_url, config)
+        if draft.campaign.type == "FULL_FLEX_CAMPAIGN" and not config.allow_full_flex_campaign:
+            message = "This sales unit may not use this type of campaign."
+            raise refuse(403, message, code="unsupported-feature", field="campaign.type")
+        check_campaign_end(draft.campaign, now)
+    check_agreement_url(draft.agreement_url, config)
     if not draft.is_app:
-        check_redirect_url(draft.merchant_redirect_url, config)
+        check_redirect_url(draft.redirect_url, config)
     if draft.skip_landing_page:
         check_landing_page(draft, config)
 
 
-def check_campaign_end(end: datetime, now: datetime) -> None:
-    if end <= now:
-        raise refuse(400, "The campaign has ended already.", code="validation-error", field="campaign.end")
+def _check_pricing(draft: NewAgreement) -> None:
+    if draft.suggested_max_amount is not None:
+        check_suggestion(draft.suggested_max_amount, draft.currency)
+    elif not draft.is_flexible and (draft.price is None or draft.price < MINIMUM_AMOUNT[draft.currency]):
+        message = f"The price must be at least {MINIMUM_AMOUNT[draft.currency]}."
+        raise refuse(400, message, code="validation-error", field="price")
+    if draft.initial_charge is not None:
+        check_minimum(draft.initial_charge.amount, draft.currency, "initialCharge.amount")
+
+
+def check_campaign_end(campaign: Campaign, now: datetime) -> None:
+    if campaign.end <= now:
+        field = "campaign.eventDate" if campaign.type == "EVENT_CAMPAIGN" else "campaign.end"
+        raise refuse(400, "The campaign has ended already.", code="validation-error", field=field)
 
 
 def check_agreement_url(url: str, config: SimulatorConfig) -> None:
     if not _is_web_url(url, config):
         message = "This is not an address that a browser can open from anywhere."
         raise refuse(400, message, code="merchantagreementurl.apacheurlvalidation", field="merchantAgreementUrl")
+
+
+def check_https(url: str, field: str) -> None:
+    """v3 takes https only; this machine's own address is let through, for there is no certificate for it."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise refuse(400, "The address must use https.", code="validation-error", field=field)
 
 
 def check_redirect_url(url: str, config: SimulatorConfig) -> None:
@@ -103,11 +149,11 @@ def check_redirect_url(url: str, config: SimulatorConfig) -> None:
         raise refuse(400, message, code="merchantredirecturl.apacheurlvalidation", field="merchantRedirectUrl")
 
 
-def check_landing_page(draft: DraftAgreement, config: SimulatorConfig) -> None:
+def check_landing_page(draft: NewAgreement, config: SimulatorConfig) -> None:
     if not config.allow_skip_landing_page:
         message = "This sales unit may not skip the landing page."
         raise refuse(403, message, code="unsupported-feature", field="skipLandingPage")
-    if draft.customer_phone_number is None:
+    if draft.phone is None or not PHONE.fullmatch(draft.phone):
         raise refuse(400, "Invalid phone number", code="validation-error", field="customerPhoneNumber")
 
 
@@ -122,12 +168,16 @@ def _is_web_url(url: str, config: SimulatorConfig) -> bool:
         return False
     if host == "localhost":
         return config.allow_localhost_urls
-    return "." in host.strip(".") or _is_ip_address(host)
+    return "." in host.strip(".") or _ip_address(host) is not None
 
 
-def _is_ip_address(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    address = _ip_address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        ipaddress.ip_address(host)
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return True
+        return None

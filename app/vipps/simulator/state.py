@@ -1,7 +1,11 @@
 """The simulator itself: one place that holds the state, answers calls, and lets tests play user, bank and time."""
 
+import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from app.vipps.simulator import user
 from app.vipps.simulator.answers import Answer, refusal_answer
@@ -11,16 +15,30 @@ from app.vipps.simulator.config import SimulatorConfig
 from app.vipps.simulator.faults import Faults
 from app.vipps.simulator.gateway import Call, Gateway, RateLimiter, check_content_type
 from app.vipps.simulator.idempotency import IdempotencyStore, check_key
+from app.vipps.simulator.knobs import Knobs
 from app.vipps.simulator.models import Agreement, Charge, FailureReason, LedgerEntry, RequestRecord
-from app.vipps.simulator.operations import Operation
+from app.vipps.simulator.operation import Operation
 from app.vipps.simulator.processing import process_due
 from app.vipps.simulator.refusals import RefusedError
 from app.vipps.simulator.timeline import next_hour
 from app.vipps.simulator.tokens import TokenDesk
+from app.vipps.simulator.webhooks.deliveries import Delivery, Mischief, Registration
+from app.vipps.simulator.webhooks.events import Event
+from app.vipps.simulator.webhooks.sender import ClientFactory, Sender, default_client
+
+# In the background nobody waits for an end.
+_ALL_THERE_ARE = 10**12
 
 
 class Simulator:
-    def __init__(self, config: SimulatorConfig | None = None, clock: SimulatorClock | None = None) -> None:
+    """`clients` makes the HTTP clients that webhooks use; a test passes one with an ASGI transport."""
+
+    def __init__(
+        self,
+        config: SimulatorConfig | None = None,
+        clock: SimulatorClock | None = None,
+        clients: ClientFactory | None = None,
+    ) -> None:
         self.config = config or SimulatorConfig()
         self.clock = clock or SimulatorClock()
         self.latency = self.config.latency
@@ -30,6 +48,8 @@ class Simulator:
         self.tokens = TokenDesk(self.config, self.clock)
         self.gateway = Gateway(self.config, self.tokens)
         self.book = Book(self.config, self.clock)
+        self.sender = Sender(self.config, self.book.knobs, self.clock, clients or default_client)
+        self.book.listeners.append(self.sender.hear)
         self._keys = IdempotencyStore()
         self._limiter = RateLimiter(self.config.rate_limits)
         self._plan_batch(self.clock.now())
@@ -40,12 +60,11 @@ class Simulator:
         """The whole way of one call; refusals become answers here."""
         try:
             msn = self.gateway.admit(call)
-            if self.config.rate_limits_on:
-                self._limiter.check(call, msn, self.clock.now())
+            if self.knobs.rate_limits_on:
+                self._limiter.check(call, msn, self.clock.now(), operation.weight(call))
             if operation.takes_body:
                 check_content_type(call)
-            key = None if call.method == "GET" else call.idempotency_key
-            check_key(key, required=operation.needs_key)
+            key = self._key(operation, call)
             caller = Caller(msn, key, call.base_url)
             if key is None:
                 return self._run(operation, caller, call)
@@ -53,6 +72,12 @@ class Simulator:
             return self._keys.once(scope, call.body, lambda: self._run(operation, caller, call))
         except RefusedError as refusal:
             return refusal_answer(refusal, call.path, self.config.error_style)
+
+    def _key(self, operation: Operation, call: Call) -> str | None:
+        if operation.keys == "ignored" or (operation.keys == "knob" and not self.knobs.v2_draft_keys):
+            return None
+        check_key(call.idempotency_key, required=operation.keys == "required")
+        return call.idempotency_key
 
     def _run(self, operation: Operation, caller: Caller, call: Call) -> Answer:
         """A refusal is an answer already here, so that it is kept with its idempotency key."""
@@ -65,7 +90,11 @@ class Simulator:
         self.requests.append(record)
         self.requests_seen += 1
 
-    # What tests and the control endpoints read.
+    # What tests and the control endpoints read and turn.
+
+    @property
+    def knobs(self) -> Knobs:
+        return self.book.knobs
 
     @property
     def ledger(self) -> list[LedgerEntry]:
@@ -88,6 +117,22 @@ class Simulator:
     def charges(self, agreement_id: str) -> list[Charge]:
         return list(self.agreement(agreement_id).charges.values())
 
+    def disguise(
+        self,
+        agreement_id: str,
+        charge_id: str | None = None,
+        *,
+        status: str | None = None,
+        fields: dict[str, Any] | None = None,
+    ) -> None:
+        """Show an agreement, or one of its charges, with another status, even an unheard-of one, and with more fields.
+
+        Only what is shown changes; without `status` and `fields` everything is shown as it is again.
+        """
+        shown = self.agreement(agreement_id)
+        target = shown if charge_id is None else shown.charges[charge_id]
+        target.shown_status, target.extra_fields = status, dict(fields or {})
+
     # What users and their banks do.
 
     def approve(self, agreement_id: str, max_amount: int | None = None) -> None:
@@ -97,7 +142,11 @@ class Simulator:
         user.reject(self.book, self.agreement(agreement_id))
 
     def stop_in_app(self, agreement_id: str) -> None:
-        user.stop_in_app(self.book, self.agreement(agreement_id))
+        user.stop_from_outside(self.book, self.agreement(agreement_id), "USER")
+
+    def stop_as_admin(self, agreement_id: str) -> None:
+        """Vipps itself ends the agreement."""
+        user.stop_from_outside(self.book, self.agreement(agreement_id), "ADMIN")
 
     def set_max_amount(self, agreement_id: str, amount: int) -> None:
         """The user's own limit of a variable agreement."""
@@ -106,6 +155,10 @@ class Simulator:
     def set_failure(self, agreement_id: str, reason: FailureReason | None) -> None:
         """Every payment of this agreement fails for this reason, until None is set."""
         self.agreement(agreement_id).payment_failure = reason
+
+    def fail_creation(self, order_id: str, reason: FailureReason = "technical_error") -> None:
+        """A batch will take this order in, and its charge will never come into being."""
+        self.book.doomed_orders[order_id] = reason
 
     # What time brings.
 
@@ -126,6 +179,61 @@ class Simulator:
 
     def revoke_tokens(self) -> None:
         self.tokens.revoke_all()
+
+    # Webhooks.
+
+    @property
+    def registrations(self) -> list[Registration]:
+        return list(self.sender.registrations)
+
+    @property
+    def events(self) -> list[Event]:
+        """What has happened that is told by webhook, heard or not, oldest first."""
+        self.settle()
+        return list(self.sender.events)
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        return list(self.sender.deliveries)
+
+    @property
+    def mischief(self) -> Mischief:
+        return self.sender.mischief
+
+    @mischief.setter
+    def mischief(self, mischief: Mischief) -> None:
+        self.sender.mischief = mischief
+
+    async def deliver(self, limit: int = 100_000) -> int:
+        """Send the webhooks that are due now, and those that this causes; how many requests were made."""
+        self.settle()
+        return await self.sender.deliver(limit)
+
+    def replay(self, number: int) -> Delivery:
+        """Queue a delivery again. Raises LookupError where there is none of that number."""
+        return self.sender.replay(number)
+
+    def invent_event(self, event_type: str, fields: dict[str, Any] | None = None, msn: str | None = None) -> None:
+        """Tell all registrations of a sales unit, by default the first, of something that never happened."""
+        self.sender.invent(msn or self.config.merchants[0].msn, event_type, fields or {})
+
+    @asynccontextmanager
+    async def delivering(self, pause: float = 0.5) -> AsyncIterator[None]:
+        """Sends in the background: at once what happens, and every `pause` seconds what has become due."""
+        task = asyncio.create_task(self._deliver_for_ever(pause))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _deliver_for_ever(self, pause: float) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.sender.news.wait(), pause)
+            self.sender.news.clear()
+            await self.deliver(limit=_ALL_THERE_ARE)
 
     def _plan_batch(self, after: datetime) -> None:
         self.book.timeline.plan(next_hour(after, self.config.batch_hours), self._run_batch)

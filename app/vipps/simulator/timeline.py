@@ -13,6 +13,7 @@ class Timeline:
     def __init__(self) -> None:
         self._queue: list[tuple[datetime, int, Happening]] = []
         self._planned = 0
+        self.moment: datetime | None = None  # while something planned happens: the time it was planned for
 
     def plan(self, at: datetime, happening: Happening) -> None:
         self._planned += 1  # breaks ties in the order of planning
@@ -21,8 +22,11 @@ class Timeline:
     def play(self, until: datetime) -> None:
         """Everything up to `until` happens now, each with its own time."""
         while self._queue and self._queue[0][0] <= until:
-            at, _, happening = heapq.heappop(self._queue)
-            happening(at)
+            self.moment, _, happening = heapq.heappop(self._queue)
+            try:
+                happening(self.moment)
+            finally:
+                self.moment = None
 
 
 def next_hour(after: datetime, hours: tuple[int, ...]) -> datetime:

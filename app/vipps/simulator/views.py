@@ -16,39 +16,47 @@ def approval_url(agreement: Agreement, base_url: str) -> str:
     return f"{base_url}{APPROVAL_PATH}?v=2&token={agreement.approval_token}"
 
 
-def draft_view(agreement: Agreement, base_url: str, *, is_app: bool) -> dict[str, Any]:
-    charge = agreement.initial_charge
+def confirmation_url(agreement: Agreement, base_url: str) -> str:
+    """In an app there is no landing page: the test app's own scheme takes the place of the address."""
     web_address = approval_url(agreement, base_url)
-    # In an app there is no landing page: the test app's own scheme takes the place of the address.
-    app_address = "vippsMT://?" + web_address.partition("?")[2]
+    return "vippsMT://?" + web_address.partition("?")[2] if agreement.is_app else web_address
+
+
+def userinfo_url(agreement: Agreement, base_url: str) -> str | None:
+    return f"{base_url}/vipps-userinfo-api/userinfo/{agreement.sub}" if agreement.sub else None
+
+
+def draft_view(agreement: Agreement, base_url: str) -> dict[str, Any]:
+    charge = agreement.initial_charge
     return {
         "agreementResource": f"{base_url}/recurring/v2/agreements/{agreement.id}",
         "agreementId": agreement.id,
-        "vippsConfirmationUrl": app_address if is_app else web_address,
+        "vippsConfirmationUrl": confirmation_url(agreement, base_url),
         "chargeId": charge.id if charge else None,
     }
 
 
 def agreement_view(agreement: Agreement, base_url: str) -> dict[str, Any]:
+    """Flexible pricing and pay per use are beyond v2: no price and no interval are shown then."""
     view = {
         "id": agreement.id,
         "start": moment(agreement.start),
         "stop": moment(agreement.stop),
-        "status": agreement.status,
+        "status": agreement.visible_status,
         "productName": agreement.product_name,
         "productDescription": agreement.product_description,
         "price": agreement.price,
         "interval": agreement.interval,
         "intervalCount": agreement.interval_count,
-        "currency": "NOK",
+        "currency": agreement.currency,
         "campaign": _campaign_view(agreement.campaign),
         "merchantAgreementUrl": agreement.merchant_agreement_url,
         "sub": agreement.sub,
-        "userinfoUrl": f"{base_url}/vipps-userinfo-api/userinfo/{agreement.sub}" if agreement.sub else None,
+        "userinfoUrl": userinfo_url(agreement, base_url),
     }
     if agreement.suggested_max_amount is not None:
         view["variableAmount"] = _variable_view(agreement)
-    return view
+    return view | agreement.extra_fields
 
 
 def _campaign_view(campaign: Campaign | None) -> dict[str, Any] | None:
@@ -66,7 +74,7 @@ def _variable_view(agreement: Agreement) -> dict[str, int]:
 def charge_view(charge: Charge) -> dict[str, Any]:
     view: dict[str, Any] = {
         "id": charge.id,
-        "status": charge.status,
+        "status": charge.visible_status,
         "due": f"{charge.due.isoformat()}T00:00:00Z",
         "amount": charge.amount,
         "amountRefunded": charge.refunded,
@@ -77,4 +85,4 @@ def charge_view(charge: Charge) -> dict[str, Any]:
     if charge.failure_reason is not None:
         view["failureReason"] = charge.failure_reason
         view["failureDescription"] = charge.failure_description
-    return view
+    return view | charge.extra_fields

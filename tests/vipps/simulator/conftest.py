@@ -4,6 +4,7 @@ import pytest
 
 from app.vipps.simulator import Simulator
 from tests.vipps.simulator.helpers import Caller, a_caller, a_simulator
+from tests.vipps.simulator.v3 import V3, a_v3_caller
 
 
 @pytest.fixture
@@ -14,3 +15,8 @@ def simulator() -> Simulator:
 @pytest.fixture
 async def caller(simulator: Simulator) -> Caller:
     return await a_caller(simulator)
+
+
+@pytest.fixture
+async def v3(simulator: Simulator) -> V3:
+    return await a_v3_caller(simulator)

@@ -36,20 +36,20 @@ def a_draft(**changes: Any) -> dict[str, Any]:
         "isApp": False,
         "customerPhoneNumber": "4791234567",
     }
-    return _changed(draft, changes)
+    return changed(draft, changes)
 
 
 def an_initial_charge(**changes: Any) -> dict[str, Any]:
     charge = {"amount": 9900, "currency": "NOK", "description": "First box", "transactionType": "DIRECT_CAPTURE"}
-    return _changed(charge, changes)
+    return changed(charge, changes)
 
 
 def a_charge(**changes: Any) -> dict[str, Any]:
     charge = {"amount": 25_000, "currency": "NOK", "description": "March", "due": "2026-03-12", "retryDays": 2}
-    return _changed(charge, changes)
+    return changed(charge, changes)
 
 
-def _changed(body: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def changed(body: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """An ellipsis takes the field away."""
     return {name: value for name, value in (body | changes).items() if value is not ...}
 

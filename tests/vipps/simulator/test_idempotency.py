@@ -112,16 +112,32 @@ async def test_a_repeated_cancellation_answers_the_same_with_a_key_and_409_witho
     assert effects(simulator, "cancel") == 1
 
 
-async def test_drafts_and_changes_honour_a_key_that_is_sent(simulator: Simulator, caller: Caller) -> None:
-    drafts = [await caller.send("POST", "", a_draft(), key="draft") for _ in range(2)]
-    agreement_id = drafts[0].json()["agreementId"]
-    simulator.approve(agreement_id)
+async def test_changes_honour_a_key_that_is_sent(simulator: Simulator, caller: Caller) -> None:
+    agreement_id = await an_active_agreement(simulator, caller)
+
     stops = [await caller.send("PATCH", f"/{agreement_id}", {"status": "STOPPED"}, key="stop") for _ in range(2)]
 
-    assert drafts[0].json() == drafts[1].json()
     assert [stop.status_code for stop in stops] == [200, 200]
-    assert (effects(simulator, "draft"), effects(simulator, "stop")) == (1, 1)
+    assert effects(simulator, "stop") == 1
     assert (await caller.send("PATCH", f"/{agreement_id}", {"status": "STOPPED"})).status_code == 400
+
+
+@pytest.mark.parametrize("key", ["draft", "no: key"])
+async def test_a_key_is_no_part_of_a_draft(simulator: Simulator, caller: Caller, key: str) -> None:
+    drafts = [await caller.send("POST", "", a_draft(), key=key) for _ in range(2)]
+
+    assert [draft.status_code for draft in drafts] == [201, 201]
+    assert drafts[0].json()["agreementId"] != drafts[1].json()["agreementId"]
+    assert effects(simulator, "draft") == 2
+
+
+async def test_that_drafts_honour_a_key_is_a_knob(simulator: Simulator, caller: Caller) -> None:
+    simulator.knobs.v2_draft_keys = True
+
+    drafts = [await caller.send("POST", "", a_draft(), key="draft") for _ in range(2)]
+
+    assert drafts[0].json() == drafts[1].json()
+    assert effects(simulator, "draft") == 1
 
 
 @pytest.mark.parametrize("key", ["", "x" * 41, "a#b", "a?b", "a/b", "a\\b", "a:b", "a b"])
