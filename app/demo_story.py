@@ -300,7 +300,7 @@ class Story:
         self.check("three charges collected, none of them twice", holds=len(taken) == len(set(taken)) == _COLLECTED)
         [compared] = json.loads(self.command("reconcile", "--json"))
         self.check(
-            f"reconcile: {compared['agreements']} agreements and {compared['charges']} charges, and our books say the same",
+            f"reconcile: {compared['agreements']} agreements and {compared['charges']} charges are as in our books",
             holds=compared["left"] == "0" and not compared["trouble"],
         )
 

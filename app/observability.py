@@ -12,7 +12,6 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.usecases.reconciliation import Reconciliation
 from app.usecases.sweep import Swept
 
 _SECRET_NAMES = re.compile(r"token|secret|authorization|password|phone|e_?mail|name$|signature|subscription_key|cookie")
@@ -74,18 +73,13 @@ class Metrics:
         self.seconds = Histogram("http_request_seconds", "Time to answer", ["route"], registry=self.registry)
         self.swept = Counter("swept_rows", "Rows the sweeper took up", ["sort"], registry=self.registry)
         self.bugs = Counter("unforeseen_errors", "Exceptions that no rule foresaw", registry=self.registry)
-        self.findings = Counter(
-            "reconciliation_findings",
-            "Differences between our books and Vipps'",
-            ["kind", "state"],
+        self.findings = Gauge(
+            "reconciliation_open_findings",
+            "Differences between our books and Vipps' that are left",
             registry=self.registry,
         )
         self.dead_letters = Gauge("dead_letters", "Work that waits for a person", registry=self.registry)
         self.last_sweep = Gauge("last_sweep_timestamp_seconds", "When the sweeper last ended", registry=self.registry)
-
-    def record_reconciliation(self, books: Reconciliation) -> None:
-        for it in books.findings:
-            self.findings.labels(it.kind, "repaired" if it.repaired else "open").inc()
 
     def record_sweep(self, swept: Swept) -> None:
         for sort in Swept.__dataclass_fields__:

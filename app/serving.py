@@ -20,7 +20,7 @@ from app.web import drupal, health, saleor, vipps
 from app.web.auth import any_caller
 from app.web.context import WebContext
 from app.web.limits import MaxBody
-from app.working import journalling, worker_alive, working
+from app.working import watching, worker_alive, working
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -77,7 +77,7 @@ def serving_app(settings: Settings, *, worker: bool) -> FastAPI:
         await prepare_database(context)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(context.close)
-            await stack.enter_async_context(journalling(context))
+            await stack.enter_async_context(watching(context))
             if worker:
                 await stack.enter_async_context(working(context, engine))
             else:
@@ -96,7 +96,7 @@ async def work_alone(settings: Settings, stop: asyncio.Event) -> None:
         raise Misconfigured("the job engine has no tables yet: run vipps-recurring migrate")
     context = build(settings, jobs=engine, metrics=metrics)
     try:
-        async with journalling(context), working(context, engine) as carrying:
+        async with watching(context), working(context, engine) as carrying:
             structlog.get_logger().info("worker.ready")
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({stopping, carrying}, return_when=asyncio.FIRST_COMPLETED)

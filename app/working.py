@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -39,29 +39,38 @@ async def working(context: Context, engine: Engine) -> AsyncIterator["asyncio.Ta
 
 
 @asynccontextmanager
-async def journalling(context: Context) -> AsyncIterator[None]:
-    """Writes the log of calls down as it grows."""
+async def watching(context: Context) -> AsyncIterator[None]:
+    """What every process does beside its work: it writes the log of calls down, and keeps its gauges right."""
 
-    async def run() -> None:
+    async def gauges() -> None:
         while True:
-            try:
-                await context.journal.run()
-            except Exception as error:  # noqa: BLE001  # the database may be away for a while
-                context.metrics.bug(error)
+            async with context.store.begin() as unit:
+                context.metrics.dead_letters.set(await unit.failures.count())
+                context.metrics.findings.set(await unit.findings.open_everywhere())
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
 
-    task = asyncio.create_task(run())
+    tasks = [asyncio.create_task(_for_ever(context, work)) for work in (context.journal.run, gauges)]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _for_ever(context: Context, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001  # the database may be away for a while
+            context.metrics.bug(error)
+        await asyncio.sleep(1)
 
 
 def _told(context: Context) -> Told:
     log = structlog.get_logger()
 
     def reconciled(books: Reconciliation) -> None:
-        context.metrics.record_reconciliation(books)
         left = len(books.open_findings)
         log.info(
             "reconcile.done",
@@ -84,7 +93,6 @@ async def _heartbeat(context: Context, worker_id: str) -> None:
         try:
             async with context.store.begin() as unit:
                 await unit.workers.seen(worker_id, context.deps.clock())
-                context.metrics.dead_letters.set(await unit.failures.count())
         except Exception as error:  # noqa: BLE001  # the database may be away for a while
             context.metrics.bug(error)
         await asyncio.sleep(_HEARTBEAT_SECONDS)

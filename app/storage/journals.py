@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, literal, null, or_, select, union_all, update
+from sqlalchemy import delete, func, literal, null, or_, select, union_all, update
 
 from app.domain.limits import Allowance, Granted
 from app.domain.operation import OperationStatus
@@ -42,6 +42,9 @@ class WebhookRepository(Repository):
     async def remove(self, shop: str, webhook_id: str) -> None:
         await self._db.execute(delete(self._t).where(self._c.shop == shop, self._c.id == webhook_id))
 
+    async def forget(self, shop: str) -> None:
+        await self._db.execute(delete(self._t).where(self._c.shop == shop))
+
 
 class CallRepository(Repository):
     row = CallRow
@@ -72,6 +75,10 @@ class FindingRepository(Repository):
     async def of_shop(self, shop: str) -> Sequence[Finding]:
         rows = await self._all(self._c.shop == shop, order=self._c.id)
         return [Finding(**{name: row[name] for name in Finding.__dataclass_fields__}) for row in rows]
+
+    async def open_everywhere(self) -> int:
+        query = select(func.count()).select_from(self._t).where(~self._c.repaired)
+        return int((await self._db.execute(query)).scalar_one())
 
 
 class AllowanceRepository(Repository):
@@ -186,10 +193,11 @@ class FailureRepository(Repository):
         """Give it another life from its first attempt on; None where there is no such dead letter."""
         again: dict[str, Any] = {"dead": None, "next_attempt_at": now, "lease_until": null()}
         charges, operations, inbox = table(ChargeRow), table(OperationRow), table(InboxRow)
-        # What was sent before keeps more than one attempt: it is looked for before it is sent again.
+        # What was sent before keeps more than one attempt: it is looked for before it is sent again, and a charge of a
+        # batch goes its own way.
         for kind, rows in ((Failing.CHARGE, charges), (Failing.OPERATION, operations)):
             mine = (rows.c.shop == shop, rows.c.id == letter_id, rows.c.dead.is_not(None))
-            done = await self._db.execute(update(rows).where(*mine).values(again | {"attempts": 1}))
+            done = await self._db.execute(update(rows).where(*mine).values(again | {"attempts": 2}))
             if done.rowcount:
                 return kind
         waiting = {"status": "WAITING", "attempts": 0, "next_attempt_at": now, "lease_until": null()}

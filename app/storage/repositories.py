@@ -315,7 +315,9 @@ class ChargeRepository(Repository):
 
     async def not_made(self, shop: str, charge_row_id: str, now: datetime) -> None:
         where = (self._c.shop == shop, self._c.id == charge_row_id, self._c.status == ChargeStatus.NEW.value)
-        await self._db.execute(update(self._t).where(*where).values(accepted_at=None, next_attempt_at=now))
+        # One attempt more, because a batch is repeated on its charges' second one.
+        open_ = {"accepted_at": None, "next_attempt_at": now, "attempts": self._c.attempts + 1}
+        await self._db.execute(update(self._t).where(*where).values(open_))
 
     async def hold_longer(self, shop: str, charge_row_ids: Sequence[str], until: datetime) -> None:
         for ids in chunks(charge_row_ids):

@@ -251,6 +251,8 @@ async def _earlier_charge(deps: Deps, make: ChargeMake, earlier: Charge | None) 
         earlier = await resume_charge(deps, earlier.shop, earlier.id) or earlier
     if earlier.status is ChargeStatus.REJECTED:
         raise Rejected(earlier.failure or "Vipps refused this charge", provider_code=earlier.failure_code)
+    if earlier.dead is not None:
+        raise OutcomeUnknown(f"{name} was {earlier.dead}; staff can have it tried again, do not make it anew")
     if earlier.status is ChargeStatus.NEW:
         raise OutcomeUnknown(
             f"{name} was sent and its outcome is not known yet; it is followed up, do not make it anew"

@@ -2,14 +2,16 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from app.domain.account import Installation
+from app.domain.account import Account, Installation
 from app.domain.errors import (
     Forbidden,
     Misconfigured,
     NotFound,
+    ProviderError,
     Unauthenticated,
 )
 from app.domain.records import AuditEntry, InboxEntry
@@ -125,10 +127,26 @@ async def forget(deps: Deps, shop: str, app_id: str | None, actor: str = "saleor
     """Uninstalled: erase what we hold in confidence. A late event about an earlier installation changes nothing."""
     now = deps.clock()
     async with deps.store.begin() as unit:
+        standing = await unit.installations.get(shop)
+        accounts = await unit.accounts.of_shop(shop)
+    if standing is not None and standing.app_id == app_id:
+        await _remove_webhooks(deps, accounts)  # while there are secrets to do it with
+    async with deps.store.begin() as unit:
         if app_id is None or not await unit.installations.forget(shop, app_id, now):
             return "another installation took its place; nothing forgotten"
+        await unit.webhooks.forget(shop)
         await unit.audit.add([AuditEntry(shop, actor, "installation.forgotten", app_id, now)])
     return "token, keys and merchant secrets erased; API clients revoked"
+
+
+async def _remove_webhooks(deps: Deps, accounts: Sequence[Account]) -> None:
+    """Tell Vipps to send no more events. Where that fails it gives up by itself after two weeks of refusals."""
+    for account in accounts:
+        async with deps.store.begin() as unit:
+            webhooks = await unit.webhooks.of_account(account.shop, account.id)
+        for webhook in webhooks:
+            with suppress(ProviderError):
+                await deps.webhooks(account).remove(webhook.registration_id)
 
 
 async def forget_shop(deps: Deps, shop: str) -> str:

@@ -5,10 +5,11 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from app.domain.account import Account
 from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import Charge
-from app.domain.errors import NotFound, Rejected, Unauthenticated
-from app.domain.operation import OperationKind
+from app.domain.errors import InvalidInput, NotFound, Rejected, Unauthenticated
+from app.domain.operation import OperationKind, OperationStatus
 from app.domain.records import AuditEntry, InboxEntry, VippsEvent, Webhook
 from app.usecases.charges import refresh_charge
 from app.usecases.known import refresh_agreement
@@ -27,7 +28,7 @@ async def receive_vipps(
     """Verify and store one event; True where it is new. Whoever calls may answer 2xx: what is stored is not lost.
 
     `verify` gets the registrations whose secrets may have signed it, and raises Unauthenticated; `read` is asked only
-    after that.
+    after that, and raises InvalidInput for what it cannot read.
     """
     async with deps.store.begin() as unit:
         account = await unit.accounts.anywhere(account_id)
@@ -35,7 +36,11 @@ async def receive_vipps(
     if account is None or not known:
         raise Unauthenticated("no webhook of ours is registered here; make one with: account check")
     verify(known)
-    event = read()
+    try:
+        event = read()
+    except InvalidInput as error:
+        await _note_unreadable(deps, account, error)
+        return False
     entry = InboxEntry(
         id=str(uuid.uuid4()),
         shop=account.shop,
@@ -50,6 +55,13 @@ async def receive_vipps(
     if new:
         await deps.jobs.enqueue(Job.APPLY_INBOX, account.shop, [entry.id])
     return new
+
+
+async def _note_unreadable(deps: Deps, account: Account, error: InvalidInput) -> None:
+    """It is genuine, so it is taken: refused it would come for a week and hold up what comes after it (VIPPS 12.4)."""
+    what = AuditEntry(account.shop, ACTOR, "webhook.unreadable", account.id, deps.clock(), reason=error.message)
+    async with deps.store.begin() as unit:
+        await unit.audit.add([what])
 
 
 async def apply_vipps(deps: Deps, entry: InboxEntry) -> str:
@@ -71,7 +83,8 @@ async def apply_vipps(deps: Deps, entry: InboxEntry) -> str:
 async def _stopped_by_us(deps: Deps, agreement: Agreement) -> bool:
     async with deps.store.begin() as unit:
         operations = await unit.operations.of_agreement(agreement.shop, agreement.agreement_id or "")
-    return any(it.kind is OperationKind.STOP for it in operations)
+    ours = [it for it in operations if it.kind is OperationKind.STOP]
+    return any(it.status is not OperationStatus.REJECTED for it in ours)
 
 
 async def _about_agreement(deps: Deps, agreement: Agreement, event: VippsEvent) -> str:

@@ -88,6 +88,9 @@ async def _remove_others(
             removed += 1
     async with deps.store.begin() as unit:
         for webhook in ours:
-            if webhook.retired_at is not None and webhook.retired_at < now - OVERLAP - _LAST_WORDS:
+            if webhook.retired_at is None and webhook.id != current.id:
+                # Two checks at the same time made one each: this one's overlap begins now.
+                await unit.webhooks.put(replace(webhook, retired_at=now))
+            elif webhook.retired_at is not None and webhook.retired_at < now - OVERLAP - _LAST_WORDS:
                 await unit.webhooks.remove(account.shop, webhook.id)
     return removed

@@ -188,9 +188,14 @@ async def store_sent(deps: Deps, sent: Sequence[Sent]) -> None:
         await unit.charges.record_sent([it.charge for it in sent])
         await unit.audit.add([it.audit for it in sent])
     now = deps.clock()
+    # What is to be tried at about the same time is one job.
+    waits: dict[tuple[str, int], list[str]] = {}
     for it in (it.charge for it in sent):
         if it.status is ChargeStatus.NEW and it.next_attempt_at is not None:
-            await deps.jobs.enqueue(Job.CHARGE_CHUNK, it.shop, [it.id], after=it.next_attempt_at - now)
+            seconds = int((it.next_attempt_at - now).total_seconds()) + 1
+            waits.setdefault((it.shop, seconds), []).append(it.id)
+    for (shop, seconds), ids in waits.items():
+        await deps.jobs.enqueue(Job.CHARGE_CHUNK, shop, ids, after=timedelta(seconds=seconds))
 
 
 async def resume_charge(deps: Deps, shop: str, charge_row_id: str, *, withdraw: str | None = None) -> Charge | None:
