@@ -9,6 +9,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -333,38 +334,50 @@ def account_set(
     msn: Annotated[str, typer.Option(help="Merchant serial number.")],
     client_id: Annotated[str, typer.Option()],
     channel: Annotated[str, typer.Option(help="A channel's slug, or default for all others.")] = "default",
-    api_version: Annotated[ApiVersion, typer.Option()] = ApiVersion.V2,
-    retry_days: Annotated[int, typer.Option(help="Days on which Vipps tries again, 0 to 14.")] = DEFAULT_RETRY_DAYS,
-    lead_days: Annotated[int, typer.Option(help="Days from now to a charge's due date.")] = DEFAULT_LEAD_DAYS,
+    api_version: Annotated[ApiVersion | None, typer.Option(help="v2 if left out the first time.")] = None,
+    retry_days: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Days on which Vipps tries again, 0 to 14; {DEFAULT_RETRY_DAYS} if left out the first time."
+        ),
+    ] = None,
+    lead_days: Annotated[
+        int | None,
+        typer.Option(help=f"Days from now to a charge's due date; {DEFAULT_LEAD_DAYS} if left out the first time."),
+    ] = None,
     agreement_url: Annotated[
         str | None, typer.Option(help="Your page where customers manage their agreements; Vipps shows it to them.")
     ] = None,
     client_secret_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
     subscription_key_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
 ) -> None:
-    """Set a channel's merchant account.
+    """Set a channel's merchant account. What is left out stays as it was.
 
     Secrets come from VIPPS_CLIENT_SECRET and VIPPS_SUBSCRIPTION_KEY, from files, or from a prompt.
     """
-    from app.usecases.accounts import set_account
+    from app.usecases.accounts import find_account, set_account
 
-    account = Account(
-        id=str(uuid.uuid4()),
-        shop=shop,
-        channel=channel,
-        environment=environment,
-        msn=msn,
-        client_id=client_id,
-        client_secret=_secret("client secret", "VIPPS_CLIENT_SECRET", client_secret_file),
-        subscription_key=_secret("subscription key", "VIPPS_SUBSCRIPTION_KEY", subscription_key_file),
-        api_version=api_version,
-        retry_days=retry_days,
-        lead_days=lead_days,
-        agreement_url=agreement_url,
-    )
+    client_secret = _secret("client secret", "VIPPS_CLIENT_SECRET", client_secret_file)
+    subscription_key = _secret("subscription key", "VIPPS_SUBSCRIPTION_KEY", subscription_key_file)
+    given = {
+        "api_version": api_version,
+        "retry_days": retry_days,
+        "lead_days": lead_days,
+        "agreement_url": agreement_url,
+    }
 
     async def work(context: "Context") -> None:
-        await set_account(context.deps, account)
+        before = await find_account(context.deps, shop, channel)
+        account = before or Account(str(uuid.uuid4()), shop, channel, environment, msn, client_id, None, None)
+        named = {
+            "environment": environment,
+            "msn": msn,
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "subscription_key": subscription_key,
+        }
+        said = {name: value for name, value in given.items() if value is not None}
+        await set_account(context.deps, replace(account, **named, **said))  # type: ignore[arg-type]
 
     _with_context(work)
     typer.echo(f"set the {environment} account {msn} for channel {channel}; try it with: vipps-recurring account check")

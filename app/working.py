@@ -18,6 +18,7 @@ from app.usecases.registrations import WebhookState
 from app.usecases.sweep import sweep
 
 _HEARTBEAT_SECONDS = 15.0
+_FIRST_SWEEPS, _FIRST_SWEEPS_SECONDS = 8, 15.0
 ALIVE = timedelta(seconds=60)
 
 
@@ -113,10 +114,13 @@ async def worker_alive(context: Context) -> bool:
 
 
 async def _first_sweeps(context: Context) -> None:
-    """What a process that died has left open: what waits for nobody now, the rest as soon as its leases have ended."""
-    for pause in (0, context.deps.limits.lease_seconds + 1):
+    """What a process that died has left open is looked for more often than each minute, for a while.
+
+    Its leases end one by one, and on SQLite its delayed jobs are forgotten.
+    """
+    for pause in (0.0, *[_FIRST_SWEEPS_SECONDS] * _FIRST_SWEEPS):
         await asyncio.sleep(pause)
         try:
             context.metrics.record_sweep(await sweep(context.deps))
-        except Exception as error:  # noqa: BLE001  # the next minute's sweep tries again
+        except Exception as error:  # noqa: BLE001  # the next sweep tries again
             context.metrics.bug(error)

@@ -13,7 +13,7 @@ from app.domain.money import Currency, Money
 from app.domain.operation import Operation, OperationKind, OperationStatus, key_for
 from app.domain.order import AGREEMENT_KEY, Order
 from app.domain.plan import IntervalUnit, Plan
-from app.domain.records import AuditEntry, InboxEntry
+from app.domain.records import AuditEntry, CallEntry, Finding, FindingKind, InboxEntry, Webhook
 
 SHOP = "https://shop.example/graphql/"
 OTHER_SHOP = "https://other.example/graphql/"
@@ -197,6 +197,53 @@ def an_audit_entry(**over: Any) -> AuditEntry:
         before="NEW",
         after="PENDING",
         reason="",
+    )
+    return replace(default, **over)
+
+
+def a_webhook(**over: Any) -> Webhook:
+    default = Webhook(
+        id=a_row_id(),
+        shop=SHOP,
+        account_id=ACCOUNT_ID,
+        registration_id=str(uuid.UUID(int=next(_numbers))),
+        url=f"https://app.example/api/webhooks/vipps/{ACCOUNT_ID}",
+        secret="a-webhook-secret/with+base64==",
+        created_at=NOW,
+    )
+    return replace(default, **over)
+
+
+def a_call(**over: Any) -> CallEntry:
+    default = CallEntry(
+        shop=SHOP,
+        account_id=ACCOUNT_ID,
+        operation="createCharge",
+        method="POST",
+        path="/recurring/v2/agreements/agr_5kSeqzFAMkfBbc/charges",
+        at=NOW,
+        milliseconds=120,
+        status=201,
+        agreement_id="agr_5kSeqzFAMkfBbc",
+        charge_id="chr-5kSeqzF",
+        idempotency_key=key_for("create-charge", "1"),
+        request='{"amount":25000,"description":"Kaffe i mars – blåbær"}',
+        answer='{"chargeId":"chr-5kSeqzF"}',
+    )
+    return replace(default, **over)
+
+
+def a_finding(**over: Any) -> Finding:
+    default = Finding(
+        shop=SHOP,
+        account_id=ACCOUNT_ID,
+        kind=FindingKind.CHARGE_STATUS,
+        agreement_id="agr_5kSeqzFAMkfBbc",
+        ours="DUE",
+        theirs="CHARGED",
+        repaired=True,
+        found_at=NOW,
+        charge_id="chr-5kSeqzF",
     )
     return replace(default, **over)
 

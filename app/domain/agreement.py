@@ -115,8 +115,13 @@ class Agreement:
         return replace(self, slot=None) if self.status.final and (self.slot or "").startswith(LIKE_SLOT) else self
 
     def alive(self, now: datetime) -> bool:
-        """Whether a draft can still be approved (facts: VIPPS 6.8)."""
-        return not self.status.final and self.created_at > now - DRAFT_LIFE
+        """Whether asking for the same again means this one: a draft, or what was approved a moment ago.
+
+        How long a draft lives counts from when Vipps made it, which only Vipps knows for sure (facts: VIPPS 6.8).
+        """
+        if self.status in {AgreementStatus.NEW, AgreementStatus.PENDING}:
+            return True
+        return not self.status.final and (self.start or self.created_at) > now - DRAFT_LIFE
 
     def contradicts(self, status: AgreementStatus) -> bool:
         """True where an observation would be a step back, which is kept out of the row and shown in the audit."""

@@ -20,6 +20,7 @@ DEFAULT_LEAD_DAYS = 2  # a day of slack, because nobody documents whose midnight
 MAX_YEARS_AHEAD = 2
 LIMIT_FACTOR = 5  # facts: VIPPS 6.5
 ORDER_SLOT, ORDER_ID_SLOT, KEY_SLOT = "order/", "id/", "key/"
+OWN_ORDER_ID = "vr-"
 _ORDER_ID = re.compile(r"[A-Za-z0-9-]{8,50}")
 
 
@@ -89,8 +90,9 @@ class Charge:
     `order_id` is ours and becomes Vipps' charge id; `slot` is what may be charged once (one order, one order id of a
     client): the database lets one charge hold it. `captured`, `refunded` and `cancelled` count minor units of
     `amount`'s currency. `api_version` is the one it was first sent with and is repeated with; `batch_id` names the
-    batch it was sent in, and `accepted_at` says when Vipps took that without having made the charge yet. `dead` says
-    why nobody tries any more until a person asks for it.
+    batch it was sent in, `accepted_at` says when Vipps took that without having made the charge yet, and `sent_at` when
+    it may last have been sent. `withdrawn` says why nobody wants it any more, though its outcome is open; `dead` why
+    nobody tries any more until a person asks for it.
     """
 
     id: str
@@ -120,6 +122,8 @@ class Charge:
     api_version: str | None = None
     batch_id: str | None = None
     accepted_at: datetime | None = None
+    sent_at: datetime | None = None
+    withdrawn: str | None = None
     attempts: int = 0
     next_attempt_at: datetime | None = None
     lease_until: datetime | None = None
@@ -132,8 +136,8 @@ class Charge:
         What cannot be (more captured than asked for, more refunded than captured) is not taken over: reconciliation
         tells of it.
         """
-        forward = seen.status in _NEXT[self.status]
-        captured = min(max(self.captured, seen.captured), self.amount.minor)
+        forward = seen.status in self._next()
+        captured = min(self._captured(seen), self.amount.minor - min(self.cancelled, self.amount.minor))
         return replace(
             self,
             charge_id=self.charge_id or seen.charge_id,
@@ -148,12 +152,34 @@ class Charge:
         )
 
     def matches(self, seen: "SeenCharge") -> bool:
-        """Whether a charge that Vipps shows under our order id can be this one."""
-        return seen.amount == self.amount.minor and seen.description == self.description
+        """Whether a charge that Vipps shows under our order id can be this one.
+
+        An order id that we made says so by itself; one that a caller chose may have been used before, by somebody else.
+        """
+        ours = self.order_id.startswith(OWN_ORDER_ID)
+        return seen.amount == self.amount.minor and (ours or seen.description == self.description)
+
+    def _captured(self, seen: "SeenCharge") -> int:
+        """v2 guesses the sum from the status, and guesses wrong where a part was captured and the rest released."""
+        if seen.guessed and 0 < self.captured < self.amount.minor:
+            return self.captured
+        whole = seen.captured + seen.cancelled == self.amount.minor
+        if not seen.guessed and seen.cancelled and whole and seen.captured < self.captured:
+            return seen.captured
+        return max(self.captured, seen.captured)
 
     def contradicts(self, seen: "SeenCharge") -> bool:
         """True where an observation would be a step back: kept out of the row, shown in the audit."""
-        return seen.status not in (self.status, ChargeStatus.UNKNOWN) and seen.status not in _NEXT[self.status]
+        return seen.status not in (self.status, ChargeStatus.UNKNOWN) and seen.status not in self._next()
+
+    def _next(self) -> frozenset[ChargeStatus]:
+        """What was given up without a charge at Vipps begins anew where Vipps has one after all."""
+        return _NEXT[_S.NEW if self.unmade else self.status]
+
+    @property
+    def unmade(self) -> bool:
+        """True while Vipps is not known to have it."""
+        return self.charge_id is None and self.status in {_S.NEW, _S.CANCELLED, _S.REJECTED}
 
     def next_look(self, now: datetime) -> datetime | None:
         """When to ask Vipps again: daily before the due date and while reserved, then with growing pauses.
@@ -233,7 +259,8 @@ class Charge:
 class SeenCharge:
     """A charge as Vipps shows it. Amounts are minor units; `due` may carry a time, which means nothing.
 
-    `applied` holds the idempotency keys of what succeeded on it; None where the version does not tell (v2).
+    `applied` holds the idempotency keys of what succeeded on it; None where the version does not tell (v2). `guessed`
+    where the version shows no captured sum and the status has to tell.
     """
 
     charge_id: str
@@ -249,6 +276,7 @@ class SeenCharge:
     failure_text: str | None = None
     cancelled: int = 0
     applied: frozenset[str] | None = None
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,10 @@ class Allowance:
             return self, Granted(0, (self.blocked_until - now).total_seconds())
         slot = _slot(now)
         # A slot counts until its last call is a minute old.
-        recent = {at: count for at, count in self.used if at > slot - _WINDOW // _SLOT - 1}
+        # Clocks differ by seconds. What lies minutes ahead was counted before a clock was set back, and would block for
+        # as long as that was.
+        window = _WINDOW // _SLOT
+        recent = {at: count for at, count in self.used if slot - window - 1 < at <= slot + 2 * window}
         left = max(per_minute - sum(recent.values()), 0)
         count = min(wanted, left)
         if count:

@@ -1,5 +1,6 @@
 """A Saleor order that names an agreement: may it be charged, and if not, why, in words for staff."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -53,9 +54,25 @@ class Order:
         return "the order was paid in another way" if self.paid_elsewhere else None
 
     @property
+    def names_a_charge(self) -> bool:
+        """Only this app writes private metadata: whatever we know, a charge was made for this order."""
+        return bool(self.private_metadata.get(CHARGE_KEY))
+
+    @property
     def waits(self) -> bool:
         """Not an order yet: a later event will tell, and nobody has to be told now."""
         return self.status in _NOT_YET
+
+
+_ORDER_IDS = uuid.UUID("0a1d7f5e-9a44-5c8e-8f1b-6f4b8f0c2d31")
+
+
+def order_id_for(shop: str, order: str) -> str:
+    """The order id under which Vipps knows an order's charge: always the same, and Vipps takes it once.
+
+    So not even a database restored from a backup, which knows nothing of the charge, has the order charged again.
+    """
+    return f"vr-{uuid.uuid5(_ORDER_IDS, f'{shop} {order}')}"
 
 
 @dataclass(frozen=True, slots=True)

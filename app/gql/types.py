@@ -213,7 +213,7 @@ class ItemResultType:
 
 
 def _charges_of(found: AgreementCharges) -> list[Charge]:
-    return [Charge.of(found.rows[it.charge_id]) for it in found.seen]
+    return [Charge.of(found.rows[it.charge_id]) for it in found.seen] + [Charge.of(it) for it in found.waiting]
 
 
 def success_id(item: ItemResult[Any]) -> str:

@@ -16,6 +16,7 @@ import asyncpg
 from pgqueuer import AsyncpgPoolDriver, InMemoryDriver, InMemoryQueries, PgQueuer, Queries
 from pgqueuer.models import Job as CarriedJob
 from pgqueuer.models import Schedule
+from pgqueuer.types import HealthCheckId
 
 from app.usecases.ports import Job
 
@@ -37,8 +38,30 @@ class _NoLog(list[Any]):
         pass
 
 
+class _Driver(AsyncpgPoolDriver):
+    """Tells when it listens."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        super().__init__(pool)
+        self.listens = asyncio.Event()
+
+    async def add_listener(self, channel: str, callback: Callable[[str | bytes | bytearray], None]) -> None:
+        await super().add_listener(channel, callback)
+        self.listens.set()
+
+
 class _Shared(Queries):
     """The queue on PostgreSQL. Once a job is taken up its name is free: what is enqueued from then on comes after."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        driver = _Driver(pool)
+        super().__init__(driver)
+        self._listens = driver.listens
+
+    async def notify_health_check(self, health_check_event_id: HealthCheckId) -> None:
+        """PgQueuer 1.6 may send its first probe before it listens, and take itself for deaf ten seconds later."""
+        await self._listens.wait()
+        await super().notify_health_check(health_check_event_id)
 
     async def dequeue(self, *args: Any, **options: Any) -> list[CarriedJob]:
         jobs = await super().dequeue(*args, **options)
@@ -117,7 +140,7 @@ class Engine:
                     await self._carry(self._memory, asyncio.Event())
                 else:
                     async with self._carrying_connections() as (pool, lost):
-                        await self._carry(_Shared(AsyncpgPoolDriver(pool)), lost)
+                        await self._carry(_Shared(pool), lost)
             except Exception as error:  # noqa: BLE001
                 self._bug(error)
             with suppress(TimeoutError):

@@ -1,10 +1,12 @@
 """Which work each kind of job does, and what is done by the clock."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from app.domain.account import Account
+from app.domain.errors import RecurringError
 from app.jobs.engine import Engine, Handler
 from app.usecases.drafts import follow_draft
 from app.usecases.following import follow_up, notify_shop, send_charges
@@ -32,7 +34,8 @@ def handlers(deps: Deps, object_id: ObjectId) -> Mapping[Job, Handler]:
 
     async def draft(shop: str, ids: Sequence[str]) -> None:
         for row_id in ids:
-            await follow_draft(deps, shop, row_id, ACTOR)
+            with suppress(RecurringError):  # the sweeper looks at it again in a minute
+                await follow_draft(deps, shop, row_id, ACTOR)
 
     return {
         Job.APPLY_INBOX: apply,

@@ -84,11 +84,14 @@ class Repository:
             update(self._t)
             .where(self._c.shop == shop, self._c.id == row_id, self._c.status == state)
             .where(self._free(now), self._due(now), *self._alive())
-            .values(lease_until=until, attempts=self._c.attempts + 1)
+            .values(self._lease_values(until))
             .returning(self._t)
         )
         taken: mapping.Row | None = (await self._db.execute(statement)).mappings().first()
         return taken
+
+    def _lease_values(self, until: datetime) -> dict[str, Any]:
+        return {"lease_until": until, "attempts": self._c.attempts + 1}
 
     def _free(self, now: datetime) -> Any:
         return or_(self._c.lease_until.is_(None), self._c.lease_until <= now)

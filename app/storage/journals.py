@@ -12,6 +12,7 @@ from app.domain.operation import OperationStatus
 from app.domain.records import CallEntry, DeadLetter, Failing, Finding, Webhook
 from app.storage.base import Repository, insert, table
 from app.storage.tables import (
+    AccountRow,
     AllowanceRow,
     CallRow,
     ChargeRow,
@@ -54,8 +55,9 @@ class CallRepository(Repository):
             await self._db.execute(self._t.insert(), [asdict(call) for call in calls])
 
     async def of_agreement(self, shop: str, agreement_id: str, limit: int = 500) -> Sequence[CallEntry]:
-        where = (self._c.shop == shop, self._c.agreement_id == agreement_id)
-        rows = await self._all(*where, order=self._c.at.desc(), limit=limit)
+        query = select(self._t).where(self._c.shop == shop, self._c.agreement_id == agreement_id)
+        newest = query.order_by(self._c.at.desc(), self._c.id.desc()).limit(limit)
+        rows = (await self._db.execute(newest)).mappings().all()
         found = [CallEntry(**{name: row[name] for name in CallEntry.__dataclass_fields__}) for row in rows]
         return found[::-1]
 
@@ -68,6 +70,9 @@ class FindingRepository(Repository):
     row = FindingRow
 
     async def replace(self, shop: str, account_id: str, findings: Sequence[Finding]) -> None:
+        # One comparison after the other, or the findings of two would stand side by side.
+        account = table(AccountRow)
+        await self._db.execute(select(account.c.id).where(account.c.id == account_id).with_for_update())
         await self._db.execute(delete(self._t).where(self._c.shop == shop, self._c.account_id == account_id))
         if findings:
             await self._db.execute(self._t.insert(), [asdict(it) for it in findings])

@@ -163,6 +163,8 @@ _CHARGE_PLAIN = (
     "api_version",
     "batch_id",
     "accepted_at",
+    "sent_at",
+    "withdrawn",
     "attempts",
     "next_attempt_at",
     "lease_until",

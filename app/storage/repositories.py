@@ -6,11 +6,13 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import and_, bindparam, case, func, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.account import Account, ApiClient, Installation
 from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
+from app.domain.errors import Duplicate
 from app.domain.operation import Operation, OperationKind, OperationStatus
 from app.domain.records import AgreementFilter, AuditEntry, InboxEntry, Page
 from app.storage import mapping
@@ -54,7 +56,8 @@ class InstallationRepository(Repository):
 
     async def forget(self, shop: str, app_id: str, at: datetime) -> bool:
         accounts, clients = table(AccountRow), table(ApiClientRow)
-        gone = {"active": False, "token_sealed": None, "jwks": None}
+        # The public keys stay: they tell the shop from another one that takes over its name.
+        gone = {"active": False, "token_sealed": None}
         this = update(self._t).where(self._c.shop == shop, self._c.app_id == app_id).values(gone)
         if (await self._db.execute(this.returning(self._c.shop))).first() is None:
             return False
@@ -94,13 +97,19 @@ class AgreementRepository(Repository):
         row = await self._one(self._c.shop == shop, self._c.agreement_id == agreement_id, lock=lock)
         return mapping.agreement(row) if row else None
 
-    async def by_row(self, shop: str, row_id: str) -> Agreement | None:
-        row = await self._one(self._c.shop == shop, self._c.id == row_id)
+    async def disown(self, shop: str) -> int:
+        mine = update(self._t).where(self._c.shop == shop, self._c.customer.is_not(None)).values(customer=None)
+        return int((await self._db.execute(mine)).rowcount)
+
+    async def let_go(self, shop: str, row_id: str) -> None:
+        await self._db.execute(update(self._t).where(self._c.shop == shop, self._c.id == row_id).values(slot=None))
+
+    async def by_row(self, shop: str, row_id: str, *, lock: bool = False) -> Agreement | None:
+        row = await self._one(self._c.shop == shop, self._c.id == row_id, lock=lock)
         return mapping.agreement(row) if row else None
 
     async def by_slot(self, shop: str, slot: str) -> Agreement | None:
-        # Locked, because whoever asks may take the slot away: what others write meanwhile must not be undone.
-        row = await self._one(self._c.shop == shop, self._c.slot == slot, lock=True)
+        row = await self._one(self._c.shop == shop, self._c.slot == slot)
         return mapping.agreement(row) if row else None
 
     async def stopped_by(self, shop: str, row_id: str, actor: str) -> bool:
@@ -187,6 +196,10 @@ _LEAVES_VIPPS_ALONE = [ChargeStatus.NEW.value, *(status.value for status in Char
 class ChargeRepository(Repository):
     row = ChargeRow
 
+    def _lease_values(self, until: datetime) -> dict[str, Any]:
+        # A lease that nobody gave back was somebody's who may have sent the charge until it ended.
+        return super()._lease_values(until) | {"sent_at": func.coalesce(self._c.lease_until, self._c.sent_at)}
+
     async def get(self, shop: str, charge_row_id: str) -> Charge | None:
         row = await self._one(self._c.shop == shop, self._c.id == charge_row_id)
         return mapping.charge(row) if row else None
@@ -197,10 +210,24 @@ class ChargeRepository(Repository):
         found: dict[str, Charge] = {}
         for ids in chunks(charge_ids):
             # A charge whose outcome is open has no charge id yet, but Vipps will name it by our order id.
-            open_ = and_(self._c.status == ChargeStatus.NEW.value, self._c.charge_id.is_(None))
-            named = or_(self._c.charge_id.in_(ids), and_(open_, self._c.order_id.in_(ids)))
+            named = or_(self._c.charge_id.in_(ids), and_(self._c.charge_id.is_(None), self._c.order_id.in_(ids)))
             rows = await self._all(self._c.shop == shop, self._c.agreement_id == agreement_id, named, lock=lock)
-            found |= {row["charge_id"] or row["order_id"]: mapping.charge(row) for row in rows}
+            # The one that Vipps is known to have comes before one that may be it, and an open one before one given up.
+            ranked = sorted(
+                rows, key=lambda row: (row["charge_id"] is not None, row["status"] == ChargeStatus.NEW.value)
+            )
+            found |= {row["charge_id"] or row["order_id"]: mapping.charge(row) for row in ranked}
+        return found
+
+    async def with_order_ids(self, shop: str, order_ids: Sequence[str]) -> Mapping[str, Charge]:
+        found: dict[str, Charge] = {}
+        for ids in chunks(order_ids):
+            named = or_(self._c.charge_id.in_(ids), self._c.order_id.in_(ids))
+            rows = await self._all(self._c.shop == shop, named, order=self._c.created_at)
+            for charge in map(mapping.charge, rows):
+                # A charge that was refused is none: its order id may be used again.
+                if charge.status is not ChargeStatus.REJECTED:
+                    found |= {name: charge for name in (charge.order_id, charge.charge_id or "") if name in ids}
         return found
 
     async def named(self, shop: str, name: str) -> Sequence[Charge]:
@@ -254,8 +281,15 @@ class ChargeRepository(Repository):
     async def record_sent(self, charges: Sequence[Charge]) -> None:
         # The number of attempts tells whether somebody else has taken the charge over since.
         same_attempt = self._c.attempts == bindparam("v_attempts")
-        rows = [mapping.charge_row(it) for it in charges]
-        await self._save(rows, self._c.status == ChargeStatus.NEW.value, same_attempt)
+        # Whoever withdrew it or showed it meanwhile has written that into columns which are not the sender's.
+        rows = [
+            {name: value for name, value in mapping.charge_row(it).items() if name not in {"withdrawn", "reported"}}
+            for it in charges
+        ]
+        try:
+            await self._save(rows, self._c.status == ChargeStatus.NEW.value, same_attempt)
+        except IntegrityError:
+            raise Duplicate("Vipps' charge is known as another one of ours", field="orderId") from None
 
     async def look_again(self, shop: str, charge_row_id: str, at: datetime | None) -> None:
         where = (self._c.shop == shop, self._c.id == charge_row_id)
@@ -283,7 +317,7 @@ class ChargeRepository(Repository):
         self, shop: str, charge_row_ids: Sequence[str], now: datetime, until: datetime, batch_id: str | None = None
     ) -> Sequence[Charge]:
         claimed: list[Charge] = []
-        values: dict[str, Any] = {"lease_until": until, "attempts": self._c.attempts + 1}
+        values: dict[str, Any] = self._lease_values(until)
         if batch_id is not None:
             # What was tried before keeps its own way.
             fresh = and_(self._c.attempts == 0, self._c.batch_id.is_(None))
@@ -313,6 +347,14 @@ class ChargeRepository(Repository):
             mine = update(self._t).where(self._c.shop == shop, self._c.id.in_(ids), *waiting)
             await self._db.execute(mine.values(next_attempt_at=at))
 
+    async def withdraw(self, shop: str, charge_row_id: str, reason: str) -> None:
+        where = (self._c.shop == shop, self._c.id == charge_row_id, self._c.status == ChargeStatus.NEW.value)
+        await self._db.execute(update(self._t).where(*where).values(withdrawn=reason))
+
+    async def show_again(self, shop: str, charge_row_id: str) -> None:
+        mine = (self._c.shop == shop, self._c.id == charge_row_id)
+        await self._db.execute(update(self._t).where(*mine).values(reported=None))
+
     async def not_made(self, shop: str, charge_row_id: str, now: datetime) -> None:
         where = (self._c.shop == shop, self._c.id == charge_row_id, self._c.status == ChargeStatus.NEW.value)
         # One attempt more, because a batch is repeated on its charges' second one.
@@ -331,7 +373,9 @@ class ChargeRepository(Repository):
         return [mapping.charge(row) for row in rows]
 
     async def unsettled(self, now: datetime, limit: int) -> Sequence[Charge]:
-        where = (self._c.status.not_in(_LEAVES_VIPPS_ALONE), self._c.charge_id.is_not(None), self._due(now))
+        # What nobody wants any more is not waited for.
+        due = or_(self._due(now), self._c.withdrawn.is_not(None))
+        where = (self._c.status.not_in(_LEAVES_VIPPS_ALONE), self._c.charge_id.is_not(None), due)
         rows = await self._all(*where, order=self._c.next_attempt_at.nulls_first(), limit=limit)
         return [mapping.charge(row) for row in rows]
 
@@ -357,9 +401,13 @@ class OperationRepository(Repository):
     async def add(self, operation: Operation) -> bool:
         return await self._add(mapping.operation_row(operation, self._secrets))
 
-    async def save(self, operation: Operation) -> None:
+    async def save(self, operation: Operation) -> bool:
         # The number of attempts tells whether somebody else has taken the operation over since.
-        await self._save([mapping.operation_row(operation, self._secrets)], self._c.attempts == bindparam("v_attempts"))
+        values = mapping.operation_row(operation, self._secrets)
+        mine = (self._c.shop == operation.shop, self._c.id == operation.id, self._c.attempts == operation.attempts)
+        still = self._c.status == OperationStatus.OPEN.value
+        saved = await self._db.execute(update(self._t).where(*mine, still).values(values))
+        return bool(saved.rowcount)
 
     async def claim(self, shop: str, operation_id: str, now: datetime, until: datetime) -> Operation | None:
         row = await self._lease(shop, operation_id, now, until, OperationStatus.OPEN.value)
@@ -458,7 +506,10 @@ class SqlUnit:
         for row in (ChargeRow, OperationRow, InboxRow):
             rows = table(row)
             held = rows.c.lease_until.is_not(None)
-            await self._connection.execute(update(rows).where(held).values(lease_until=None))
+            values: dict[str, Any] = {"lease_until": None}
+            if "sent_at" in rows.c:
+                values["sent_at"] = rows.c.lease_until  # it may have been sent until then
+            await self._connection.execute(update(rows).where(held).values(values))
 
     async def reseal_secrets(self) -> int:
         sealed = (

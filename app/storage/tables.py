@@ -192,6 +192,8 @@ class ChargeRow(SQLModel, table=True):
     api_version: str | None = _text(4, null=True)
     batch_id: str | None = _text(36, null=True)
     accepted_at: datetime | None = _time(null=True)
+    sent_at: datetime | None = _time(null=True)
+    withdrawn: str | None = _long(null=True)
     attempts: int = Field(sa_type=Integer, nullable=False)
     next_attempt_at: datetime | None = _time(null=True)
     lease_until: datetime | None = _time(null=True)

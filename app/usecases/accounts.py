@@ -55,6 +55,12 @@ async def set_account(deps: Deps, account: Account) -> Account:
     return account
 
 
+async def find_account(deps: Deps, shop: str, channel: str) -> Account | None:
+    """The channel's own account, without falling back to the default one."""
+    async with deps.store.begin() as unit:
+        return next((it for it in await unit.accounts.of_shop(shop) if it.channel == channel), None)
+
+
 def _told(account: Account) -> str:
     """What the audit says of an account: everything but its secrets."""
     return (

@@ -94,7 +94,9 @@ def _slot(caller: Caller, account: Account, wish: AgreementWish) -> str | None:
     customer = caller.id if caller.own_only else wish.customer
     if customer is None and wish.initial_order is None:
         return None
-    return LIKE_SLOT + digest(account.id, repr(replace(wish, customer=customer)))
+    # Where the customer comes back to, and up to which second a campaign lasts, may differ from click to click.
+    same = replace(wish, customer=customer, redirect_url="", phone=None, campaign_end=None)
+    return LIKE_SLOT + digest(account.id, repr(same))
 
 
 def _draft(deps: Deps, account: Account, wish: AgreementWish, row_id: str) -> AgreementDraft:
@@ -254,14 +256,25 @@ async def cancel_agreements(deps: Deps, caller: Caller, ids: Sequence[str | Malf
 async def settle_draft(deps: Deps, actor: str, row: Agreement) -> None:
     """Learn what became of a draft: approved, rejected, expired, or never made."""
     if row.agreement_id is None:
-        expired = replace(row, status=AgreementStatus.EXPIRED, failure="the draft was never confirmed by Vipps").freed()
-        what = AuditEntry(row.shop, actor, "agreement.status", row.id, deps.clock(), row.status, expired.status)
-        async with deps.store.begin() as unit:
-            operation = await unit.operations.get(row.shop, row.idempotency_key)
-            await unit.agreements.save(expired)
-            if operation is not None:
-                over = replace(operation, status=OperationStatus.REJECTED, failure=expired.failure, request={})
-                await unit.operations.save(over)
-            await unit.audit.add([what])
+        await _expire(deps, actor, row)
         return
     await refresh_agreement(deps, actor, row)
+
+
+async def _expire(deps: Deps, actor: str, row: Agreement) -> None:
+    """Nobody asked again for a draft whose outcome was open, unless somebody does so at this moment."""
+    now = deps.clock()
+    async with deps.store.begin() as unit:
+        current = await unit.agreements.by_row(row.shop, row.id, lock=True)
+        operation = await unit.operations.get(row.shop, row.idempotency_key)
+        at_it = operation is not None and operation.lease_until is not None and operation.lease_until > now
+        if current is None or current.status is not AgreementStatus.NEW or at_it:
+            return
+        expired = replace(current, status=AgreementStatus.EXPIRED, failure="Vipps never confirmed the draft").freed()
+        if operation is not None:
+            over = replace(operation, status=OperationStatus.REJECTED, failure=expired.failure, request={})
+            if not await unit.operations.save(over):
+                return
+        await unit.agreements.save(expired)
+        what = AuditEntry(row.shop, actor, "agreement.status", row.id, now, current.status, expired.status)
+        await unit.audit.add([what])

@@ -62,14 +62,13 @@ class ChargeMake:
     idempotency_key: str | None = None
     transaction_type: TransactionType = TransactionType.DIRECT_CAPTURE
 
-    def checked(self, today: date) -> "ChargeMake":
+    def checked(self) -> "ChargeMake":
+        """All but the due date, which may have come since the same was asked for before."""
         check_id(self.agreement_id, "agreementId")
         if self.price <= 0:
             raise InvalidInput("price is a positive number of minor units (25000 is 250.00)", field="price")
         if self.description is not None:
             check_description(self.description)
-        if self.due is not None:
-            check_due(self.due, today)
         if self.retry_days is not None:
             check_retry_days(self.retry_days)
         if self.order_id is not None:
@@ -100,7 +99,7 @@ async def make_charges(deps: Deps, caller: Caller, items: Sequence[ChargeMake | 
     caller.require(Scope.CHARGES_WRITE)
     check_size(items, deps.limits.max_sync_batch)
     sheet = Sheet(len(items))
-    wanted = _readable(deps, caller, items, sheet)
+    wanted = await _new_ones(deps, caller, _readable(caller, items, sheet), sheet)
     agreements = await chargeable_agreements(deps, caller, [make.agreement_id for make in wanted.values()])
     accounts = await _accounts(deps, caller.shop)
     drafts = await _decide(deps, caller, wanted, agreements, sheet, accounts=accounts)
@@ -119,10 +118,27 @@ async def make_charges(deps: Deps, caller: Caller, items: Sequence[ChargeMake | 
     return sheet.result()  # type: ignore[return-value]
 
 
-def _readable(
-    deps: Deps, caller: Caller, items: Sequence[ChargeMake | Malformed], sheet: Sheet
-) -> dict[int, ChargeMake]:
-    now = today(deps)
+async def _new_ones(deps: Deps, caller: Caller, wanted: dict[int, ChargeMake], sheet: Sheet) -> dict[int, ChargeMake]:
+    """What was asked for before under the caller's own id is answered as it was, whatever has changed since.
+
+    An order id is taken, too, where Vipps knows a charge by it that was made in another way.
+    """
+    slots = {index: it.slot(caller, it.due) for index, it in wanted.items() if it.order_id or it.idempotency_key}
+    order_ids = [it.order_id for it in wanted.values() if it.order_id]
+    async with deps.store.begin() as unit:
+        by_slot = await unit.charges.by_slots(caller.shop, list(slots.values()))
+        by_order_id = await unit.charges.with_order_ids(caller.shop, order_ids)
+    new: dict[int, ChargeMake] = {}
+    for index, make in wanted.items():
+        earlier = by_slot.get(slots.get(index, "")) or by_order_id.get(make.order_id or "")
+        if earlier is None:
+            new[index] = make
+        else:
+            await _again(deps, sheet, index, make, earlier)
+    return new
+
+
+def _readable(caller: Caller, items: Sequence[ChargeMake | Malformed], sheet: Sheet) -> dict[int, ChargeMake]:
     slots: dict[str, int] = {}
     wanted: dict[int, ChargeMake] = {}
     for index, item in enumerate(items):
@@ -130,7 +146,7 @@ def _readable(
             sheet.refuse(index, item.id, item.error)
             continue
         try:
-            slot = item.checked(now).slot(caller, item.due)
+            slot = item.checked().slot(caller, item.due)
             if slot in slots:
                 raise Duplicate(
                     f"the same as item {slots[slot]} of this batch; if both are meant, give each its own orderId",
@@ -191,7 +207,7 @@ def new_charge(
     amount = Money(make.price, agreement.price.currency)
     check_amount(amount, "price")
     lead, retry = (account.lead_days, account.retry_days) if account else (2, 0)
-    due = make.due or today(deps) + timedelta(days=lead)
+    due = check_due(make.due, today(deps)) if make.due else today(deps) + timedelta(days=lead)
     row_id = str(uuid.uuid4())
     defaults: dict[str, Any] = {"origin": ChargeOrigin.API, "slot": make.slot(caller, due)}
     return Charge(
@@ -293,11 +309,15 @@ async def _allowed(deps: Deps, drafts: Mapping[int, Charge], accounts: Mapping[s
 
 @dataclass(frozen=True, slots=True)
 class AgreementCharges:
-    """One agreement's charges as Vipps shows them now, and our rows of them by charge id."""
+    """One agreement's charges as Vipps shows them now, and our rows of them by charge id.
+
+    `waiting` are those that are stored and that Vipps does not have, or is not known to have, yet.
+    """
 
     agreement: Agreement
     seen: Sequence[SeenCharge]
     rows: Mapping[str, Charge]
+    waiting: Sequence[Charge] = ()
 
 
 async def get_charges(
@@ -315,7 +335,11 @@ async def get_charges(
             raise found
         account = await account_of(deps, caller.shop, found.account_id)
         seen = await deps.provider(account).list_charges(agreement_id)
-        return AgreementCharges(found, seen, await observe_charges(deps, caller.actor, found, seen))
+        rows = await observe_charges(deps, caller.actor, found, seen)
+        async with deps.store.begin() as unit:
+            ours = await unit.charges.of_agreements(caller.shop, [agreement_id])
+        waiting = [it for it in ours if it.status is ChargeStatus.NEW and it.order_id not in rows]
+        return AgreementCharges(found, seen, rows, waiting)
 
     answers = {item.id: item for item in (await each(deps, ids, str, ask)).items}
     sheet = Sheet(len(agreement_ids))
@@ -342,11 +366,21 @@ async def refresh_charge(deps: Deps, actor: str, agreement: Agreement, charge_id
     try:
         seen = await deps.provider(account).get_charge(agreement.agreement_id or "", charge_id)
     except Rejected as error:
+        if error.unknown_object and (open_ := await open_charge(deps, agreement, charge_id)) is not None:
+            return open_
         if error.unknown_object:
             raise NotFound(f"no charge {charge_id} on agreement {agreement.agreement_id}", field="chargeId") from error
         raise
     rows = await observe_charges(deps, actor, agreement, [seen])
     return rows[charge_id]
+
+
+async def open_charge(deps: Deps, agreement: Agreement, order_id: str) -> Charge | None:
+    """A charge of ours that Vipps does not have: not yet, or not at all."""
+    async with deps.store.begin() as unit:
+        found = await unit.charges.find(agreement.shop, agreement.agreement_id or "", [order_id])
+    row = found.get(order_id)
+    return row if row is not None and row.unmade else None
 
 
 def _stored(charge: Charge) -> AuditEntry:

@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from app.domain.account import Account
@@ -41,13 +42,29 @@ async def send_chunk(deps: Deps, shop: str, charge_row_ids: Sequence[str]) -> in
         open_ = await unit.charges.open_of(shop, charge_row_ids)
     taken = 0
     for account_id in dict.fromkeys(it.account_id for it in open_):
-        ids = [it.id for it in open_ if it.account_id == account_id]
+        mine = [it for it in open_ if it.account_id == account_id]
         account = accounts.get(account_id)
+        few = deps.limits.concurrency * 2
+        for ids in _pieces([it.id for it in mine if it.accepted_at is not None], few):
+            taken += await _look_for(deps, shop, account, ids)
         batches = _batches(deps, account)
-        size = batches.largest if batches else deps.limits.concurrency * 2
-        for start in range(0, len(ids), size):
-            taken += await _send_some(deps, shop, account, ids[start : start + size], batches)
+        for ids in _pieces([it.id for it in mine if it.accepted_at is None], batches.largest if batches else few):
+            taken += await _send_some(deps, shop, account, ids, batches)
     return taken
+
+
+def _pieces(ids: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))
+
+
+async def _look_for(deps: Deps, shop: str, account: Account | None, ids: Sequence[str]) -> int:
+    """What Vipps has accepted already is looked for, which takes no place under the limit."""
+    async with deps.store.begin() as unit:
+        claimed = await unit.charges.claim_all(shop, ids, deps.clock(), lease_end(deps))
+    if claimed:
+        async with held(deps, claimed):
+            await _one_by_one(deps, account, claimed, permitted=False)
+    return len(claimed)
 
 
 def _batches(deps: Deps, account: Account | None) -> ChargeBatches | None:
@@ -89,15 +106,18 @@ async def _send_claimed(
             again = [it for it in alone if it.batch_id == earlier]
             alone = [it for it in alone if it.batch_id != earlier]
             await _send_batch(deps, account, batches, again)
+    if alone:
+        await _one_by_one(deps, account, alone, permitted=True)
 
+
+async def _one_by_one(deps: Deps, account: Account | None, charges: Sequence[Charge], *, permitted: bool) -> None:
     async def send(charge: Charge) -> Sent:
-        return await send_again(deps, account, charge, permitted=True)
+        return await send_again(deps, account, charge, permitted=permitted)
 
     async def keep(group: list[Sent]) -> None:
         await asyncio.shield(store_sent(deps, group))
 
-    if alone:
-        await pour(alone, send, keep, deps.limits.concurrency)
+    await pour(charges, send, keep, deps.limits.concurrency)
 
 
 def _to_repeat(deps: Deps, charge: Charge) -> bool:
@@ -116,11 +136,18 @@ async def _send_batch(deps: Deps, account: Account, batches: ChargeBatches, char
         answers = await batches.create_charges(requests, key=key_for("create-charges", batch_id))
     except ProviderError as error:
         await told_to_wait(deps, account, CREATE_CHARGE, error)
-        await store_sent(deps, [_unanswered(deps, it, error) for it in charges])
+        await store_sent(deps, _together([_unanswered(deps, it, error) for it in charges]))
     except Exception as error:  # noqa: BLE001  # the rows stay open whatever it was
-        await store_sent(deps, [later(deps, it, unforeseen(deps, error)) for it in charges])
+        bug = unforeseen(deps, error)
+        await store_sent(deps, _together([later(deps, it, bug) for it in charges]))
     else:
         await asyncio.shield(store_sent(deps, [_answered(deps, it, answers) for it in charges]))
+
+
+def _together(sent: Sequence[Sent]) -> Sequence[Sent]:
+    """All at the same time again: one job repeats the batch, and not one for each of its charges."""
+    at = max((it.charge.next_attempt_at for it in sent if it.charge.next_attempt_at), default=None)
+    return [it if it.charge.dead else replace(it, charge=replace(it.charge, next_attempt_at=at)) for it in sent]
 
 
 def _unanswered(deps: Deps, charge: Charge, error: RecurringError) -> Sent:

@@ -34,7 +34,7 @@ from app.domain.provider import DraftedAgreement, RecurringProvider
 from app.domain.records import AuditEntry
 from app.usecases.known import account_of, refresh_agreement
 from app.usecases.permits import require_permit
-from app.usecases.ports import Deps, Job, Unit
+from app.usecases.ports import Deps, Job
 from app.usecases.sending import lease_end
 
 FIRST_LOOK = timedelta(seconds=5)  # facts: VIPPS 10
@@ -70,7 +70,7 @@ async def _earlier(deps: Deps, row: Agreement) -> Agreement | None:
             return None
         over = not earlier.alive(deps.clock()) and (earlier.slot or "").startswith(LIKE_SLOT)
         if over:
-            await unit.agreements.save(replace(earlier, slot=None))
+            await unit.agreements.let_go(earlier.shop, earlier.id)
     return None if over else earlier
 
 
@@ -78,16 +78,35 @@ async def _again(deps: Deps, caller: Caller, earlier: Agreement, row: Agreement,
     """The earlier agreement as it is now; None where it turns out to be over and has let go of the slot."""
     async with deps.store.begin() as unit:
         before = await unit.operations.get(earlier.shop, earlier.idempotency_key)
-    same_terms = before is None or _same(before.request, asked.request)
+    # What was given up has forgotten its terms, and a slot for the like of it holds them itself.
+    like = (earlier.slot or "").startswith(LIKE_SLOT)
+    same_terms = like or before is None or not before.request or _same(before.request, asked.request)
     if not same_terms or _whose(earlier) != _whose(row):
         raise Duplicate("this idempotency key was used for another agreement", field="idempotencyKey")
-    if earlier.status is AgreementStatus.NEW:
-        return await _resume(deps, earlier)
     if earlier.status is AgreementStatus.REJECTED:
         raise Rejected(earlier.failure or "Vipps refused this agreement")
+    if earlier.agreement_id is None and earlier.created_at <= deps.clock() - DRAFT_LIFE:
+        await _give_up(deps, earlier)
+        return None
+    if earlier.status is AgreementStatus.NEW:
+        return await _resume(deps, earlier)
     if earlier.status is AgreementStatus.PENDING:
         earlier, _ = await refresh_agreement(deps, caller.actor, earlier)
     return None if earlier.status.final and earlier.slot is None else earlier
+
+
+async def _give_up(deps: Deps, row: Agreement) -> None:
+    """If Vipps made it, it is over by now, and its key could bring back the answer of then: begin anew."""
+    async with deps.store.begin() as unit:
+        if row.status is AgreementStatus.NEW:
+            operation = await unit.operations.claim(row.shop, row.idempotency_key, deps.clock(), lease_end(deps))
+            if operation is None:
+                raise _under_way()
+            failure = "the draft was never confirmed by Vipps"
+            await unit.agreements.save(replace(row, status=AgreementStatus.EXPIRED, failure=failure))
+            over = replace(operation, status=OperationStatus.REJECTED, failure=failure, request={}, lease_until=None)
+            await unit.operations.save(over)
+        await unit.agreements.let_go(row.shop, row.id)
 
 
 def _whose(row: Agreement) -> tuple[str | None, ...]:
@@ -178,16 +197,9 @@ async def _store_refusal(deps: Deps, row: Agreement, operation: Operation, error
         row.shop, operation.actor, "agreement.rejected", row.id, deps.clock(), row.status, failed.status, error.message
     )
     async with deps.store.begin() as unit:
-        if await _saved(unit, over):
+        if await unit.operations.save(over):
             await unit.agreements.save(failed)
             await unit.audit.add([what])
-
-
-async def _saved(unit: Unit, operation: Operation) -> bool:
-    """Save the outcome; False where somebody took the draft over since: theirs counts, and their URL was shown."""
-    await unit.operations.save(operation)
-    stored = await unit.operations.get(operation.shop, operation.id)
-    return stored is not None and stored.attempts == operation.attempts
 
 
 async def _store_delay(deps: Deps, row: Agreement, operation: Operation, error: RecurringError) -> None:
@@ -220,7 +232,8 @@ async def _store_draft(
     )
     what = AuditEntry(row.shop, operation.actor, "agreement.drafted", drafted.agreement_id, now, "NEW", "PENDING")
     async with deps.store.begin() as unit:
-        if not await _saved(unit, done):
+        if not await unit.operations.save(done):
+            # Somebody took the draft over since: theirs counts, and their URL was shown.
             theirs = await unit.agreements.by_row(row.shop, row.id)
             if theirs is None or theirs.agreement_id is None:
                 raise _under_way()

@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 
-from app.domain.charge import Charge
+from app.domain.account import system
+from app.domain.charge import Charge, ChargeStatus
 from app.domain.errors import NotFound, ProviderError, RecurringError
+from app.domain.operation import OperationKind
 from app.usecases.charges import refresh_charge
 from app.usecases.chunks import send_chunk
 from app.usecases.installations import installed
+from app.usecases.operations import new_operation, perform
 from app.usecases.orders import charge_order, report_charge
 from app.usecases.ports import Deps, Job
 from app.usecases.retries import next_attempt
 from app.usecases.sending import resume_charge
 
 ACTOR = "system:follow-up"
+_TAKEN_BACK = frozenset({ChargeStatus.PENDING, ChargeStatus.DUE, ChargeStatus.RESERVED})
 
 
 async def all_of(deps: Deps, works: Iterable[Awaitable[object]]) -> None:
@@ -73,6 +77,10 @@ async def _follow(deps: Deps, shop: str, row_id: str) -> None:
     if agreement is None:
         return
     seen = await refresh_charge(deps, ACTOR, agreement, charge.charge_id)
+    if seen.withdrawn is not None and seen.status in _TAKEN_BACK:
+        operation = new_operation(deps, system(shop), agreement, OperationKind.CANCEL, {}, charge_id=charge.charge_id)
+        await perform(deps, operation)
+        return
     if charge.saleor_order is None:
         return
     if seen.status.final:

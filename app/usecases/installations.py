@@ -4,7 +4,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.account import Account, Installation
 from app.domain.errors import (
@@ -46,6 +46,13 @@ async def register(deps: Deps, shop: str, token: str, app_identifier: str) -> In
         before = await unit.installations.get(shop, lock=True)
         _require_same_shop(before, installation)
         await unit.installations.put(installation)
+        if before is not None and not _same_keys(before, installation):
+            # Another shop under the same name: its users have the old ones' ids and must not own what was theirs.
+            disowned = await unit.agreements.disown(shop)
+            other = AuditEntry(
+                shop, "saleor:handshake", "agreements.disowned", identity.app_id, installation.installed_at
+            )
+            await unit.audit.add([replace(other, after=str(disowned))])
         what = AuditEntry(
             shop,
             "saleor:handshake",
@@ -64,13 +71,16 @@ def _require_same_shop(before: Installation | None, now: Installation) -> None:
 
     A shop that is installed shows at least one of the keys it had; what shows none may have taken over the name.
     """
-    if before is None or not before.active or before.jwks is None:
-        return
-    if not key_ids(before.jwks) & key_ids(now.jwks or ""):
+    if before is not None and before.active and not _same_keys(before, now):
         raise Forbidden(
             "the app is installed in another shop under this address, whose keys were different; if this shop really "
             "took its place, the operator says so first with: shop forget"
         )
+
+
+def _same_keys(before: Installation, now: Installation) -> bool:
+    """Whether the shop shows one of the keys it had; one of which no key is known is taken at its word."""
+    return before.jwks is None or bool(key_ids(before.jwks) & key_ids(now.jwks or ""))
 
 
 @dataclass(frozen=True, slots=True)

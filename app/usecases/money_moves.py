@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from app.domain.account import ApiVersion, Caller, Scope
 from app.domain.agreement import Agreement, check_text
 from app.domain.batch import BatchResult, check_size
-from app.domain.charge import DESCRIPTION_MAX, KEY_SLOT, REFUND_DESCRIPTION_MAX, Charge
-from app.domain.errors import Duplicate, InvalidInput, RecurringError
+from app.domain.charge import DESCRIPTION_MAX, KEY_SLOT, REFUND_DESCRIPTION_MAX, Charge, ChargeStatus
+from app.domain.errors import Duplicate, InvalidInput, OutcomeUnknown, RecurringError
 from app.domain.money import Money
 from app.domain.operation import OperationKind
+from app.domain.records import AuditEntry
 from app.usecases.batches import Malformed, Sheet, each
 from app.usecases.charges import digest, refresh_charge
 from app.usecases.known import account_of, check_id, find_agreements
 from app.usecases.operations import asked_before, new_operation, perform
-from app.usecases.ports import Deps
+from app.usecases.ports import Deps, Job
+from app.usecases.sending import resume_charge
+
+_A_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,9 @@ async def _one(deps: Deps, caller: Caller, agreement: Agreement | RecurringError
     if isinstance(agreement, RecurringError):
         raise agreement
     charge = await refresh_charge(deps, caller.actor, agreement, it.charge_id)
+    if charge.unmade and it.kind is OperationKind.CANCEL:
+        cancelled = charge.status is ChargeStatus.CANCELLED
+        return charge if cancelled else await _withdraw(deps, caller, charge)
     slot = KEY_SLOT + digest(caller.actor, it.idempotency_key) if it.idempotency_key else None
     asked = new_operation(deps, caller, agreement, it.kind, _asked(charge, it), charge_id=it.charge_id, slot=slot)
     if slot is None or await asked_before(deps, asked) is None:
@@ -103,6 +111,24 @@ async def _one(deps: Deps, caller: Caller, agreement: Agreement | RecurringError
     async with deps.store.begin() as unit:
         rows = await unit.charges.find(caller.shop, it.agreement_id, [it.charge_id])
     return rows.get(it.charge_id, charge)
+
+
+async def _withdraw(deps: Deps, caller: Caller, charge: Charge) -> Charge:
+    """Cancel what is stored and not known to be made: not sent any more, and taken back should Vipps have it."""
+    reason = f"cancelled by {caller.actor} before it was made"
+    now = deps.clock()
+    async with deps.store.begin() as unit:
+        await unit.charges.withdraw(charge.shop, charge.id, reason)
+        what = AuditEntry(charge.shop, caller.actor, "charge.withdrawn", charge.order_id, now, charge.status)
+        await unit.audit.add([what])
+    after = await resume_charge(deps, charge.shop, charge.id, withdraw=reason)
+    if after is not None and after.status is ChargeStatus.CANCELLED:
+        return after
+    await deps.jobs.enqueue(Job.FOLLOW_UP, charge.shop, [charge.id], after=_A_MINUTE)
+    raise OutcomeUnknown(
+        f"{charge.order_id} was sent and its outcome is not known yet; it is not sent again, and taken back if Vipps "
+        "has it: look at it in ten minutes"
+    )
 
 
 def _asked(charge: Charge, it: ChargeMove) -> dict[str, str | int]:

@@ -132,7 +132,8 @@ async def _not_created(deps: Deps, agreement: Agreement, order_id: str) -> str:
         return "a charge that is not ours was not made"
     with suppress(NotFound, Rejected):
         seen = await refresh_charge(deps, ACTOR, agreement, order_id)
-        return f"charge {order_id} is {seen.status} all the same"
+        if seen.charge_id is not None:
+            return f"charge {order_id} is {seen.status} all the same"
     async with deps.store.begin() as unit:
         await unit.charges.not_made(agreement.shop, charge.id, deps.clock())
     await deps.jobs.enqueue(Job.CHARGE_CHUNK, agreement.shop, [charge.id])

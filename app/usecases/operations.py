@@ -16,13 +16,14 @@ from app.domain.errors import (
     ProviderError,
     RecurringError,
     Rejected,
+    Unavailable,
 )
 from app.domain.money import Money, currency_of
 from app.domain.operation import Operation, OperationKind, OperationStatus, key_for
 from app.domain.provider import Outcome, RecurringProvider, SeenAgreement
 from app.domain.records import AuditEntry
 from app.usecases.batches import unforeseen
-from app.usecases.ports import Deps, Job
+from app.usecases.ports import Deps, Job, Unit
 from app.usecases.retries import given_up, kept, next_attempt
 from app.usecases.sending import GONE, lease_end
 
@@ -67,9 +68,11 @@ def new_operation(
 async def perform(deps: Deps, operation: Operation) -> Operation:
     """Store, call, store. Returns the finished operation, or raises what stood in its way."""
     async with deps.store.begin() as unit:
-        added = await unit.operations.add(operation)
         account = await unit.accounts.get(operation.shop, operation.account_id)
-    operation = replace(operation, api_version=account.api_version.value) if account else operation
+        operation = replace(operation, api_version=account.api_version.value) if account else operation
+        added = await unit.operations.add(operation)
+        if added and not await _still_as_decided(unit, operation):
+            raise Unavailable("the charge has changed since it was looked at; nothing was done, ask again")
     if not added:
         earlier = await asked_before(deps, operation) if operation.slot else None
         if earlier is None:
@@ -82,6 +85,18 @@ async def perform(deps: Deps, operation: Operation) -> Operation:
     if error is not None:
         raise error
     return done
+
+
+async def _still_as_decided(unit: Unit, operation: Operation) -> bool:
+    """What another operation moved between the look and now would later pass for this one's effect."""
+    if operation.charge_id is None:
+        return True
+    rows = await unit.charges.find(operation.shop, operation.agreement_id, [operation.charge_id])
+    row, request = rows.get(operation.charge_id), operation.request
+    return row is None or (
+        request.get("captured_before", row.captured) == row.captured
+        and request.get("refunded_before", row.refunded) == row.refunded
+    )
 
 
 async def asked_before(deps: Deps, wanted: Operation) -> Operation | None:
@@ -118,27 +133,72 @@ async def resume_operation(deps: Deps, shop: str, operation_id: str) -> Operatio
 
 
 async def _call(deps: Deps, account: Account | None, operation: Operation) -> tuple[Operation, RecurringError | None]:
+    if account is not None and operation.api_version is not None:
+        # A key of one version means nothing to the other: what was sent with one is repeated with it.
+        account = replace(account, api_version=ApiVersion(operation.api_version))
     try:
         seen = await _send_and_look(deps, account, operation)
-    except (Rejected, InvalidInput) as error:
-        effect = await _took_effect(deps, account, operation)
-        if effect:
-            return await _finish(deps, operation, effect if isinstance(effect, SeenCharge) else None), None
-        failed = replace(
-            operation,
-            status=OperationStatus.REJECTED,
-            failure_code=(error.provider_code if isinstance(error, Rejected) else None) or error.code,
-            failure=error.message,
-            lock=None,
-            lease_until=None,
-        )
-        await _store(deps, operation, failed, error.message)
-        return failed, error
+    except Rejected as error:
+        return await _refused(deps, account, operation, error)
+    except InvalidInput as error:
+        return await _end(deps, operation, error, None)
     except ProviderError as error:
         return await _later(deps, operation, error)
     except Exception as error:  # noqa: BLE001  # the row must stay open whatever it was
         return await _later(deps, operation, unforeseen(deps, error))
     return await _finish(deps, operation, seen), None
+
+
+async def _refused(
+    deps: Deps, account: Account | None, operation: Operation, error: Rejected
+) -> tuple[Operation, RecurringError | None]:
+    """A no may mean that it is so already, by an attempt whose answer was lost, or that Vipps is at it right now."""
+    if account is None or operation.kind is OperationKind.REFUND:
+        return await _end(deps, operation, error, error.provider_code)  # a refund was looked at before it was repeated
+    try:
+        seen = await _look(deps.provider(account), operation)
+    except ProviderError:
+        if operation.attempts == 1 and not error.in_conflict:
+            return await _end(deps, operation, error, error.provider_code)
+        return await _later(deps, operation, OutcomeUnknown(f"{error.message}; it cannot be looked at now"))
+    if isinstance(seen, SeenAgreement):
+        if _agreement_shows(operation, seen):
+            return await _finish(deps, operation, None), None
+        if error.in_conflict:
+            return await _later(deps, operation, OutcomeUnknown(f"{error.message}; Vipps may still be at it"))
+    elif shows(operation, seen):
+        return await _finish(deps, operation, seen), None
+    elif error.in_conflict and _still_possible(operation, seen):
+        return await _later(deps, operation, OutcomeUnknown(f"{error.message}; Vipps may still be at it"))
+    return await _end(deps, operation, error, error.provider_code)
+
+
+async def _look(provider: RecurringProvider, operation: Operation) -> SeenCharge | SeenAgreement:
+    if operation.charge_id is None:
+        return await provider.get_agreement(operation.agreement_id)
+    return await provider.get_charge(operation.agreement_id, operation.charge_id)
+
+
+def _still_possible(operation: Operation, seen: SeenCharge) -> bool:
+    if operation.kind is OperationKind.CANCEL:
+        return seen.status in {ChargeStatus.PENDING, ChargeStatus.DUE, ChargeStatus.RESERVED, ChargeStatus.PROCESSING}
+    left = seen.amount - seen.captured - seen.cancelled
+    return seen.status in {ChargeStatus.RESERVED, ChargeStatus.PARTIALLY_CAPTURED} and left >= _amount(operation).minor
+
+
+async def _end(
+    deps: Deps, operation: Operation, error: RecurringError, provider_code: str | None
+) -> tuple[Operation, RecurringError]:
+    failed = replace(
+        operation,
+        status=OperationStatus.REJECTED,
+        failure_code=provider_code or error.code,
+        failure=error.message,
+        lock=None,
+        lease_until=None,
+    )
+    await _store(deps, operation, failed, error.message)
+    return failed, error
 
 
 async def _send_and_look(deps: Deps, account: Account | None, operation: Operation) -> SeenCharge | None:
@@ -230,23 +290,6 @@ async def _send(provider: RecurringProvider, operation: Operation) -> Outcome:
             assert_never(operation.kind)
 
 
-async def _took_effect(deps: Deps, account: Account | None, operation: Operation) -> SeenCharge | bool:
-    """A no may mean that it is so already: by an attempt whose answer was lost, perhaps.
-
-    A refund was looked at before it was repeated, so its refusal stands.
-    """
-    if account is None or operation.kind in {OperationKind.REFUND, OperationKind.UPDATE}:
-        return False
-    provider = deps.provider(account)
-    try:
-        if operation.kind is OperationKind.STOP:
-            return (await provider.get_agreement(operation.agreement_id)).status is AgreementStatus.STOPPED
-        seen = await provider.get_charge(operation.agreement_id, operation.charge_id or "")
-    except ProviderError:
-        return False
-    return seen if shows(operation, seen) else False
-
-
 def shows(operation: Operation, seen: SeenCharge) -> bool:
     """Whether a charge shows that a cancellation, capture or refund took effect.
 
@@ -254,15 +297,22 @@ def shows(operation: Operation, seen: SeenCharge) -> bool:
     """
     if seen.applied is not None and operation.idempotency_key in seen.applied:
         return True
+    if seen.applied is not None and operation.kind in _MOVES_PARTS and operation.api_version == ApiVersion.V3:
+        return False
     match operation.kind:
         case OperationKind.CANCEL:
             return seen.status is ChargeStatus.CANCELLED or seen.cancelled > 0
         case OperationKind.CAPTURE:
-            return seen.captured >= int(operation.request.get("captured_before", 0)) + _amount(operation).minor
+            return seen.captured == _after(operation, "captured")
         case OperationKind.REFUND:
-            return seen.refunded >= int(operation.request.get("refunded_before", 0)) + _amount(operation).minor
+            return seen.refunded == _after(operation, "refunded")
         case _:
             return False
+
+
+def _after(operation: Operation, what: str) -> int:
+    """The sum that the move makes of what there was before it; whatever else was moved meanwhile gives another one."""
+    return int(operation.request.get(f"{what}_before", 0)) + _amount(operation).minor
 
 
 async def _later(deps: Deps, operation: Operation, error: RecurringError) -> tuple[Operation, RecurringError]:
@@ -294,8 +344,8 @@ async def _store(deps: Deps, before: Operation, after: Operation, reason: str) -
         reason=reason,
     )
     async with deps.store.begin() as unit:
-        await unit.operations.save(after)
-        await unit.audit.add([what])
+        if await unit.operations.save(after):
+            await unit.audit.add([what])
 
 
 async def _finish(deps: Deps, operation: Operation, seen: SeenCharge | None) -> Operation:
@@ -306,19 +356,26 @@ async def _finish(deps: Deps, operation: Operation, seen: SeenCharge | None) -> 
     audit = AuditEntry(
         operation.shop, operation.actor, f"{operation.kind.lower()}.done", name, now, after=_said(operation)
     )
+    row_id, follow = "", False
     async with deps.store.begin() as unit:
-        await unit.operations.save(done)
+        if not await unit.operations.save(done):
+            return done  # whoever took it over has written down what it made of the charge
         await unit.audit.add([audit])
         if operation.charge_id:
             rows = await unit.charges.find(operation.shop, operation.agreement_id, [operation.charge_id], lock=True)
             row = rows.get(operation.charge_id)
             if row is not None:
-                after = _effect(row, operation, seen)
-                await unit.charges.save_all([replace(after.freed(), next_attempt_at=after.next_look(now))])
+                after = _effect(row, operation, seen).freed()
+                # What could not be looked at is looked at soon: until then it is what the answer makes of it.
+                look = now if seen is None and not after.status.final else after.next_look(now)
+                await unit.charges.save_all([replace(after, next_attempt_at=look)])
+                row_id, follow = after.id, look == now
         else:
             agreement = await unit.agreements.get(operation.shop, operation.agreement_id, lock=True)
             if agreement is not None:
                 await unit.agreements.save(_changed(agreement, operation))
+    if follow:
+        await deps.jobs.enqueue(Job.FOLLOW_UP, operation.shop, [row_id])
     return done
 
 
@@ -332,14 +389,14 @@ def _effect(row: Charge, operation: Operation, seen: SeenCharge | None) -> Charg
         case OperationKind.CANCEL:
             status = ChargeStatus.CANCELLED
         case OperationKind.CAPTURE:
-            captured = row.captured + _amount(operation).minor
+            # Sums, not additions: a webhook may have told of it already.
+            captured = _after(operation, "captured")
             whole = captured >= row.amount.minor - row.cancelled
             status = ChargeStatus.CHARGED if whole else ChargeStatus.PARTIALLY_CAPTURED
-        case OperationKind.REFUND if operation.attempts > 1:
-            return row  # somebody may have seen the first attempt's refund already: the next look counts it
         case OperationKind.REFUND:
-            refunded = row.refunded + _amount(operation).minor
-            status = ChargeStatus.REFUNDED if refunded >= captured else ChargeStatus.PARTIALLY_REFUNDED
+            refunded = _after(operation, "refunded")
+            if row.status in {ChargeStatus.CHARGED, ChargeStatus.PARTIALLY_REFUNDED}:
+                status = ChargeStatus.REFUNDED if refunded >= captured else ChargeStatus.PARTIALLY_REFUNDED
     return row.see(
         SeenCharge(row.charge_id or "", status, None, row.amount.minor, captured, refunded, row.description, "")
     )

@@ -10,12 +10,12 @@ from app.domain.charge import DESCRIPTION_MAX, ORDER_SLOT, Charge, ChargeOrigin,
 from app.domain.errors import IllegalState, InvalidInput, LimitExceeded, Misconfigured, NotFound, ProviderError
 from app.domain.money import Money
 from app.domain.operation import OperationKind
-from app.domain.order import NOT_CHARGED, Order, OrderReport, refusal
+from app.domain.order import NOT_CHARGED, Order, OrderReport, order_id_for, refusal
 from app.domain.records import AuditEntry
 from app.usecases.charges import ChargeMake, new_charge, refresh_charge
 from app.usecases.known import account_for_channel, refresh_agreement
 from app.usecases.operations import new_operation, perform
-from app.usecases.ports import Deps
+from app.usecases.ports import Deps, Job
 from app.usecases.sending import resume_charge, send_charge, store_sent
 
 _CANCELLABLE = frozenset({ChargeStatus.PENDING, ChargeStatus.DUE, ChargeStatus.RESERVED})
@@ -33,8 +33,8 @@ async def charge_order(deps: Deps, installation: Installation, order_id: str) ->
 async def _charge_order(deps: Deps, installation: Installation, order_id: str) -> str:
     order = await deps.shop.order(installation, order_id)
     if order is None:
-        return "the order does not exist any more"
-    charge = await _charge_of(deps, order, installation.shop)
+        return await _without_order(deps, installation.shop, order_id)
+    charge = await _charge_of(deps, order.id, installation.shop)
     if charge is not None:
         return await _follow(deps, installation, order, charge)
     if order.agreement_id is None:
@@ -50,12 +50,32 @@ async def _charge_order(deps: Deps, installation: Installation, order_id: str) -
             reason = error.message
         else:
             return await _follow(deps, installation, order, await _send(deps, stored))
+    if order.names_a_charge:
+        # Of an installation or a database before this one: what it says of the charge is not written over.
+        return f"not charged, and it shows a charge that we do not know: {reason}"
     await _tell(deps, installation, order, _refused(order, str(reason)))
+    late = await _charge_of(deps, order.id, installation.shop)
+    if late is not None:
+        # Another worker charged it meanwhile, after the order had changed: what was just written is not true any more.
+        async with deps.store.begin() as unit:
+            await unit.charges.show_again(installation.shop, late.id)
+        await deps.jobs.enqueue(Job.NOTIFY_SHOP, installation.shop, [late.id])
     return f"not charged: {reason}"
 
 
-async def _charge_of(deps: Deps, order: Order, shop: str) -> Charge | None:
-    slot = ORDER_SLOT + order.id
+async def _without_order(deps: Deps, shop: str, order_id: str) -> str:
+    """Nobody is there to pay for: what is not collected is taken back."""
+    gone = "the order does not exist any more"
+    charge = await _charge_of(deps, order_id, shop)
+    if charge is not None and charge.status is ChargeStatus.NEW:
+        charge = await resume_charge(deps, shop, charge.id, withdraw=gone) or charge
+    if charge is not None and charge.status in _CANCELLABLE:
+        await _take_back(deps, shop, charge)
+    return gone
+
+
+async def _charge_of(deps: Deps, order_id: str, shop: str) -> Charge | None:
+    slot = ORDER_SLOT + order_id
     async with deps.store.begin() as unit:
         return (await unit.charges.by_slots(shop, [slot])).get(slot)
 
@@ -99,6 +119,7 @@ async def _store(deps: Deps, shop: str, order: Order, agreement: Agreement, tota
         agreement_id=agreement.agreement_id or "",
         price=total.minor,
         description=f"Order {order.number}"[:DESCRIPTION_MAX],
+        order_id=order_id_for(shop, order.id),
     )
     async with deps.store.begin() as unit:
         account = await unit.accounts.get(shop, agreement.account_id)
@@ -119,7 +140,7 @@ async def _store(deps: Deps, shop: str, order: Order, agreement: Agreement, tota
         if added:
             what = AuditEntry(shop, charge.actor, "charge.stored", charge.order_id, deps.clock(), reason=order.id)
             await unit.audit.add([what])
-    return Stored(charge, account, mine=True) if added else Stored(await _charge_of(deps, order, shop) or charge)
+    return Stored(charge, account, mine=True) if added else Stored(await _charge_of(deps, order.id, shop) or charge)
 
 
 async def _send(deps: Deps, stored: Stored) -> Charge:

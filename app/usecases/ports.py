@@ -62,7 +62,15 @@ class Accounts(Protocol):
 
 class Agreements(Protocol):
     async def get(self, shop: str, agreement_id: str, *, lock: bool = False) -> Agreement | None: ...
-    async def by_row(self, shop: str, row_id: str) -> Agreement | None: ...
+    async def disown(self, shop: str) -> int:
+        """No customer owns an agreement of this shop any more; how many there were."""
+        ...
+
+    async def let_go(self, shop: str, row_id: str) -> None:
+        """Take its slot away, so that the same may be drafted anew."""
+        ...
+
+    async def by_row(self, shop: str, row_id: str, *, lock: bool = False) -> Agreement | None: ...
     async def by_slot(self, shop: str, slot: str) -> Agreement | None: ...
     async def stopped_by(self, shop: str, row_id: str, actor: str) -> bool:
         """Note who stopped it, if nobody has."""
@@ -101,6 +109,18 @@ class Charges(Protocol):
     async def find(
         self, shop: str, agreement_id: str, charge_ids: Sequence[str], *, lock: bool = False
     ) -> Mapping[str, Charge]: ...
+    async def with_order_ids(self, shop: str, order_ids: Sequence[str]) -> Mapping[str, Charge]:
+        """By order id or charge id whatever stands or may stand under it."""
+        ...
+
+    async def withdraw(self, shop: str, charge_row_id: str, reason: str) -> None:
+        """Nobody wants it any more: it is found at Vipps and cancelled, or given up, but not sent again."""
+        ...
+
+    async def show_again(self, shop: str, charge_row_id: str) -> None:
+        """Its order may show something else by now."""
+        ...
+
     async def named(self, shop: str, name: str) -> Sequence[Charge]:
         """Charges with that charge id, order id or Saleor order: what somebody on the phone may have in hand."""
         ...
@@ -121,7 +141,10 @@ class Charges(Protocol):
 
     async def save_all(self, charges: Sequence[Charge]) -> None: ...
     async def record_sent(self, charges: Sequence[Charge]) -> None:
-        """Save the outcome of a call, unless the row is no longer NEW or another attempt has begun: they know more."""
+        """Save the outcome of a call, unless the row is no longer NEW or another attempt has begun: they know more.
+
+        Raises Duplicate, for the whole transaction, where one of them is a charge that another row holds already.
+        """
         ...
 
     async def look_again(self, shop: str, charge_row_id: str, at: datetime | None) -> None: ...
@@ -179,8 +202,8 @@ class Operations(Protocol):
         """False, and nothing done, where the slot or the lock is taken."""
         ...
 
-    async def save(self, operation: Operation) -> None:
-        """Save the outcome of an attempt, unless another attempt has begun."""
+    async def save(self, operation: Operation) -> bool:
+        """Save the outcome of an attempt; False, and nothing done, where another attempt has begun or settled it."""
         ...
 
     async def claim(self, shop: str, operation_id: str, now: datetime, until: datetime) -> Operation | None: ...

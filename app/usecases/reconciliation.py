@@ -24,6 +24,8 @@ _PATIENCE = 180.0  # seconds to wait for a place under the limit of five lists a
 _LATE = timedelta(days=45)  # how long after they were due the charges of a stopped agreement are still compared
 _LOST_ORDERS = timedelta(days=7)
 _OPEN = timedelta(minutes=15)
+# A charge goes from one to the next by itself, and nobody is told: that our row lags behind is no difference.
+_WAITING = frozenset({ChargeStatus.PENDING, ChargeStatus.DUE, ChargeStatus.PROCESSING})
 _ALL_KNOWN = (
     AgreementStatus.PENDING,
     AgreementStatus.ACTIVE,
@@ -51,11 +53,12 @@ class Reconciliation:
 
 async def reconcile_account(deps: Deps, account: Account) -> Reconciliation:
     """Never raises for what the other side does: what could not be asked is told as trouble or as a finding."""
-    books = Reconciliation(account)
+    books, compared = Reconciliation(account), False
     try:
         active = await _active_there(deps, account)
         mine = await _compare_agreements(deps, account, active, books)
-        _unknown_here(deps, account, active, mine, books)
+        await _unknown_here(deps, account, active, mine, books)
+        compared = True
         await _lost_orders(deps, account, books)
     except RecurringError as error:
         books.trouble = error.message
@@ -69,7 +72,8 @@ async def reconcile_account(deps: Deps, account: Account) -> Reconciliation:
         reason=books.trouble,
     )
     async with deps.store.begin() as unit:
-        await unit.findings.replace(account.shop, account.id, books.findings)
+        if compared:  # or what is known from the last time stays known
+            await unit.findings.replace(account.shop, account.id, books.findings)
         await unit.audit.add([what])
     return books
 
@@ -196,7 +200,7 @@ def _differences(
     found: list[Finding] = []
     if before.contradicts(seen):
         found.append(_finding(deps, row, FindingKind.CHARGE_STATUS, before.status, seen.status, seen.charge_id))
-    elif before.status is not after.status:
+    elif before.status is not after.status and not {before.status, after.status} <= _WAITING:
         found.append(
             _finding(deps, row, FindingKind.CHARGE_STATUS, before.status, seen.status, seen.charge_id, repaired=True)
         )
@@ -212,12 +216,18 @@ def _sums(charge: Charge | SeenCharge) -> str:
     return f"{amount} charged, {charge.captured} captured, {charge.refunded} refunded"
 
 
-def _unknown_here(
+async def _unknown_here(
     deps: Deps, account: Account, active: dict[str, SeenAgreement], known: set[str], books: Reconciliation
 ) -> None:
-    """Not taken over: another system may share the merchant serial number. Whoever names them makes them known."""
-    now = deps.clock()
-    for agreement_id in active.keys() - known:
+    """Not taken over: another system may share the merchant serial number. Whoever names them makes them known.
+
+    What another account or shop of ours knows is compared there.
+    """
+    now, rest = deps.clock(), sorted(active.keys() - known)
+    async with deps.store.begin() as unit:
+        of_shop = await unit.agreements.many(account.shop, rest)
+        elsewhere = await unit.agreements.belongs_elsewhere(account.shop, account.environment.value, rest)
+    for agreement_id in [it for it in rest if it not in of_shop and it not in elsewhere]:
         books.findings.append(
             Finding(
                 account.shop,
@@ -250,6 +260,8 @@ async def _charge_lost(
     deps: Deps, installation: Installation, account: Account, order_id: str, books: Reconciliation
 ) -> None:
     try:
+        if not await _is_of_account(deps, installation, account, order_id):
+            return
         await charge_order(deps, installation, order_id)
     except ProviderError as error:
         books.trouble = books.trouble or error.message
@@ -270,6 +282,14 @@ async def _charge_lost(
                 charge_id=charge.charge_id or charge.order_id,
             )
         )
+
+
+async def _is_of_account(deps: Deps, installation: Installation, account: Account, order_id: str) -> bool:
+    """An order that names another account's agreement has its turn there; one that names none is told so."""
+    order = await deps.shop.order(installation, order_id)
+    async with deps.store.begin() as unit:
+        agreement = await unit.agreements.get(account.shop, (order.agreement_id if order else None) or "")
+    return agreement is None or agreement.account_id == account.id
 
 
 def _finding(

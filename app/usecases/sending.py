@@ -7,8 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.domain.account import Account
-from app.domain.charge import Charge, ChargeRequest, ChargeStatus
-from app.domain.errors import InvalidInput, Misconfigured, OutcomeUnknown, ProviderError, RecurringError, Rejected
+from app.domain.charge import Charge, ChargeOrigin, ChargeRequest, ChargeStatus
+from app.domain.errors import (
+    Duplicate,
+    InvalidInput,
+    Misconfigured,
+    OutcomeUnknown,
+    ProviderError,
+    RecurringError,
+    Rejected,
+)
 from app.domain.limits import CREATE_CHARGE
 from app.domain.operation import key_for
 from app.domain.records import AuditEntry
@@ -44,13 +52,16 @@ async def send_charge(deps: Deps, account: Account | None, charge: Charge, *, pe
             await require_permit(deps, account, CREATE_CHARGE)
         charge = replace(charge, api_version=account.api_version.value)
         made = await _create(deps, account, charge)
-    except (Rejected, InvalidInput) as error:
+    except Rejected as error:
         return rejected(deps, charge, error)
+    except InvalidInput as error:
+        # It was never sent: the account's version has no words for it. Set to the other one, it goes out.
+        return later(deps, charge, Misconfigured(error.message))
     except ProviderError as error:
         await told_to_wait(deps, account, CREATE_CHARGE, error)
-        return later(deps, charge, error)
+        return later(deps, replace(charge, sent_at=deps.clock()), error)
     except Exception as error:  # noqa: BLE001  # whatever it was, the row must stay open and the batch go on
-        return later(deps, charge, unforeseen(deps, error))
+        return later(deps, replace(charge, sent_at=deps.clock()), unforeseen(deps, error))
     return settled(deps, charge, made, "")
 
 
@@ -59,17 +70,18 @@ async def _create(deps: Deps, account: Account, charge: Charge) -> Charge:
     try:
         charge_id = await provider.create_charge(request_for(charge), key=charge.idempotency_key)
     except Rejected as error:
-        # A no may mean "I have it already" (a key does not live for ever), and a conflict may mean "I am at it".
-        if charge.attempts == 1 and not error.in_conflict:
+        # A no may mean "I have it already" (a key does not live for ever, and an order's id is always the same), and
+        # a conflict may mean "I am at it".
+        if charge.attempts == 1 and not error.in_conflict and charge.origin is not ChargeOrigin.ORDER:
             raise
         try:
             seen = await provider.get_charge(charge.agreement_id, charge.order_id)
         except Rejected as unknown:
-            if error.in_conflict and unknown.unknown_object:
+            if error.in_conflict or not unknown.unknown_object:
                 raise OutcomeUnknown(f"{error.message}; Vipps may still be at it", status=error.status) from error
             raise error from None
-        if not charge.matches(seen):
-            raise  # somebody else's charge has the order id that the caller chose
+        if not charge.matches(seen) or (charge.attempts == 1 and seen.status.holds_no_money):
+            raise  # another charge has the order id: somebody else's, or one that came to nothing before
         return charge.see(seen)
     return replace(charge, charge_id=charge_id, status=ChargeStatus.PENDING, failure_code=None, failure=None)
 
@@ -89,16 +101,19 @@ def request_for(charge: Charge) -> ChargeRequest:
 
 def settled(deps: Deps, before: Charge, made: Charge, reason: str) -> Sent:
     """Vipps has it."""
-    after = replace(made, lease_until=None, dead=None, next_attempt_at=made.next_look(deps.clock()))
+    now = deps.clock()
+    # What nobody wants any more is looked at, and taken back, at once.
+    look = now if before.withdrawn and not made.status.final else made.next_look(now)
+    after = replace(made, lease_until=None, dead=None, next_attempt_at=look)
     return Sent(after, _entry(deps, before, after, reason))
 
 
-def rejected(deps: Deps, charge: Charge, error: Rejected | InvalidInput) -> Sent:
-    """Vipps will not have it, or its version has no words for it: for good."""
+def rejected(deps: Deps, charge: Charge, error: Rejected) -> Sent:
+    """Vipps will not have it, for good."""
     after = replace(
         charge,
         status=ChargeStatus.REJECTED,
-        failure_code=(error.provider_code if isinstance(error, Rejected) else None) or error.code,
+        failure_code=error.provider_code or error.code,
         failure=error.message,
         next_attempt_at=None,
         lease_until=None,
@@ -150,14 +165,21 @@ async def look_then_send(
             # Another charge has that id: Vipps will say so.
             return await send_charge(deps, account, charge, permitted=permitted)
     if withdraw is not None:
-        gone = replace(charge, status=ChargeStatus.CANCELLED, failure=withdraw, failure_code=None, lease_until=None)
-        return Sent(gone, _entry(deps, charge, gone, withdraw))
+        return _withdrawn(deps, charge, withdraw)
     if charge.accepted_at is not None and charge.accepted_at > deps.clock() - _MAKING:
         return being_made(deps, charge)
     alone = replace(charge, batch_id=None, accepted_at=None)
     if charge.due > today(deps):
         return await send_charge(deps, account, alone, permitted=permitted)
     return await _postpone(deps, account, alone, permitted=permitted)
+
+
+def _withdrawn(deps: Deps, charge: Charge, reason: str) -> Sent:
+    """Vipps has none, which is believed when whatever was sent must have arrived."""
+    if (charge.sent_at or charge.created_at) > deps.clock() - _MAKING:
+        return later(deps, charge, OutcomeUnknown(f"{reason}; Vipps may still be at it, so it is looked for again"))
+    gone = replace(charge, status=ChargeStatus.CANCELLED, failure=reason, failure_code=None, lease_until=None)
+    return Sent(gone, _entry(deps, charge, gone, reason))
 
 
 def being_made(deps: Deps, charge: Charge) -> Sent:
@@ -184,24 +206,41 @@ async def _postpone(deps: Deps, account: Account, charge: Charge, *, permitted: 
 
 async def store_sent(deps: Deps, sent: Sequence[Sent]) -> None:
     """Write down what came of calls; what stays open gets a job for the time of its next attempt."""
-    async with deps.store.begin() as unit:
-        await unit.charges.record_sent([it.charge for it in sent])
-        await unit.audit.add([it.audit for it in sent])
+    try:
+        async with deps.store.begin() as unit:
+            await unit.charges.record_sent([it.charge for it in sent])
+            await unit.audit.add([it.audit for it in sent])
+    except Duplicate as error:
+        # One charge that is another row's must not keep the others from being stored.
+        if len(sent) == 1:
+            sent = [_known_already(deps, sent[0].charge, error)]
+            async with deps.store.begin() as unit:
+                await unit.charges.record_sent([sent[0].charge])
+                await unit.audit.add([sent[0].audit])
+        else:
+            for it in sent:
+                await store_sent(deps, [it])
+            return
     now = deps.clock()
     # What is to be tried at about the same time is one job.
     waits: dict[tuple[str, int], list[str]] = {}
-    for it in (it.charge for it in sent):
-        if it.status is ChargeStatus.NEW and it.next_attempt_at is not None:
-            seconds = int((it.next_attempt_at - now).total_seconds()) + 1
-            waits.setdefault((it.shop, seconds), []).append(it.id)
+    for charge in (it.charge for it in sent):
+        if charge.status is ChargeStatus.NEW and charge.next_attempt_at is not None:
+            seconds = int((charge.next_attempt_at - now).total_seconds()) + 1
+            waits.setdefault((charge.shop, seconds), []).append(charge.id)
     for (shop, seconds), ids in waits.items():
         await deps.jobs.enqueue(Job.CHARGE_CHUNK, shop, ids, after=timedelta(seconds=seconds))
+
+
+def _known_already(deps: Deps, charge: Charge, error: Duplicate) -> Sent:
+    unmade = replace(charge, charge_id=None, captured=0, refunded=0, cancelled=0, transaction_id=None)
+    return rejected(deps, unmade, Rejected(f"{error.message}: {charge.order_id}", provider_code=error.code))
 
 
 async def resume_charge(deps: Deps, shop: str, charge_row_id: str, *, withdraw: str | None = None) -> Charge | None:
     """Send a NEW charge again if nobody else holds it; None where somebody does or it is settled.
 
-    With a reason to `withdraw` it is not sent any more: it is found at Vipps, or given up.
+    With a reason to `withdraw`, now or from before, it is not sent any more: it is found at Vipps, or given up.
     """
     now = deps.clock()
     async with deps.store.begin() as unit:
@@ -219,6 +258,7 @@ async def send_again(
     deps: Deps, account: Account | None, charge: Charge, withdraw: str | None = None, *, permitted: bool = False
 ) -> Sent:
     """The right way for a claimed charge: as it was, or with a look first."""
+    withdraw = withdraw or charge.withdrawn
     if account is not None and (withdraw is not None or needs_look(deps, account, charge)):
         try:
             return await look_then_send(deps, account, charge, withdraw, permitted=permitted)

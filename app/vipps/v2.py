@@ -119,6 +119,7 @@ class _Charge(Wire):
             due=self.due,
             amount=self.amount,
             captured=collected(status, self.amount),  # v2 captures all or nothing and shows no captured amount
+            guessed=True,
             refunded=self.amount_refunded or 0,
             description=(self.description or "")[:255],
             kind=(self.type or "RECURRING")[:20],

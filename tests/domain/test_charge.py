@@ -56,20 +56,27 @@ def is_forward(before: ChargeStatus, seen: ChargeStatus) -> bool:
 
 @pytest.mark.parametrize(("before", "seen"), PAIRS)
 def test_a_charge_moves_forward_or_not_at_all(before: ChargeStatus, seen: ChargeStatus) -> None:
-    after = a_charge(status=before).see(a_seen_charge(status=seen))
+    after = a_charge(status=before, charge_id="chr-1").see(a_seen_charge(status=seen))
     assert after.status is (seen if is_forward(before, seen) else before)
 
 
 @pytest.mark.parametrize(("before", "seen"), PAIRS)
 def test_a_step_back_is_a_contradiction(before: ChargeStatus, seen: ChargeStatus) -> None:
     back = seen not in {before, S.UNKNOWN} and not is_forward(before, seen)
-    assert a_charge(status=before).contradicts(a_seen_charge(status=seen)) is back
+    assert a_charge(status=before, charge_id="chr-1").contradicts(a_seen_charge(status=seen)) is back
 
 
 @pytest.mark.parametrize("status", [S.REFUNDED, S.FAILED, S.CANCELLED, S.REJECTED])
 def test_terminal_charges_stay_whatever_is_seen(status: ChargeStatus) -> None:
-    charge = a_charge(status=status)
+    charge = a_charge(status=status, charge_id="chr-1")
     assert {charge.see(a_seen_charge(status=seen)).status for seen in ChargeStatus} == {status}
+
+
+@pytest.mark.parametrize("status", [S.CANCELLED, S.REJECTED])
+def test_what_was_given_up_unmade_begins_anew_where_vipps_has_it_after_all(status: ChargeStatus) -> None:
+    charge = a_charge(status=status)
+    after = charge.see(a_seen_charge(status=S.DUE))
+    assert (after.status, after.charge_id) == (S.DUE, "chr-5kSeqzF")
 
 
 @pytest.mark.parametrize("status", ChargeStatus)

@@ -98,15 +98,33 @@ def test_a_clock_that_is_behind_anothers_grants_no_more_either() -> None:
     assert allowance.take(1, 5, NOW - timedelta(seconds=20))[1].count == 0
 
 
+def test_what_was_counted_before_a_clock_was_set_back_far_blocks_nobody() -> None:
+    full, _ = Allowance().take(5, 5, NOW)
+
+    assert full.take(1, 5, NOW - timedelta(hours=1))[1].count == 1
+
+
+def test_clocks_that_differ_a_little_lose_no_count() -> None:
+    """Each worker's own count has to stay for the other, at the edge of a slot as well."""
+    early, late = NOW, NOW + timedelta(milliseconds=20)
+    allowance, first = Allowance().take(5, 10, late)
+    allowance, second = allowance.take(5, 10, early)
+
+    assert (first.count, second.count) == (5, 5)
+    assert allowance.take(1, 10, late)[1].count == 0
+    # NOW is the first moment of a slot, so that a clock behind it is in the one before.
+    behind = NOW - timedelta(milliseconds=20)
+    allowance, _ = Allowance().take(10, 10, NOW)
+    assert allowance.take(1, 10, behind)[1].count == 0
+
+
 def test_nothing_asked_for_is_granted_at_once() -> None:
     full, _ = Allowance().take(5, 5, NOW)
 
     assert full.take(0, 5, NOW)[1].wait == 0
 
 
-@pytest.mark.parametrize(
-    ("limit", "per_minute"), [(CREATE_CHARGE, 500), (DRAFT_AGREEMENT, 300), (LIST_AGREEMENTS, 5)]
-)
+@pytest.mark.parametrize(("limit", "per_minute"), [(CREATE_CHARGE, 500), (DRAFT_AGREEMENT, 300), (LIST_AGREEMENTS, 5)])
 def test_the_documented_limits(limit: RateLimit, per_minute: int) -> None:
     assert limit.per_minute == per_minute
 

@@ -3,16 +3,34 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Column, Connection, MetaData, Table, inspect
 from sqlmodel import SQLModel
 
-from app.storage.database import SqlStore
-from tests.builders import SHOP, an_installation
+from app.domain.agreement import AgreementStatus
+from app.domain.charge import ChargeStatus
+from app.domain.operation import OperationStatus
+from app.storage import mapping
+from app.storage.database import SqlStore, _config
+from tests.builders import (
+    NOW,
+    SHOP,
+    a_charge,
+    an_account,
+    an_agreement,
+    an_api_client,
+    an_audit_entry,
+    an_inbox_entry,
+    an_installation,
+    an_operation,
+)
 from tests.conftest import PROJECT, PostgresServer, a_secret_box
 
 
@@ -84,6 +102,86 @@ async def test_a_migration_that_breaks_leaves_nothing_half_done(blank: SqlStore)
     async with blank.engine.connect() as connection:
         assert "agreement" not in await connection.run_sync(_tables)
     assert not await blank.migrated()
+
+
+FIRST_TABLES = ("account", "agreement", "api_client", "audit", "charge", "inbox", "installation", "operation")
+
+
+def _to(revision: str) -> Callable[[Connection], None]:
+    def upgrade(connection: Connection) -> None:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    return upgrade
+
+
+def _put(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Callable[[Connection], None]:
+    """Insert rows as the code of that day did: without what it did not know."""
+
+    def put(connection: Connection) -> None:
+        for name, values in rows.items():
+            table = Table(name, MetaData(), autoload_with=connection)
+            typed = SQLModel.metadata.tables[name]
+            known = [column.name for column in table.columns]
+            columns = [Column(it, typed.c[it].type) for it in known]
+            old = Table(name, MetaData(), *columns)
+            connection.execute(old.insert(), [{it: row[it] for it in known if it in row} for row in values])
+
+    return put
+
+
+async def test_rows_of_the_first_version_are_kept_by_the_second(blank: SqlStore) -> None:
+    box = a_secret_box()
+    installation, account, client = an_installation(), an_account(), an_api_client()
+    agreements = [
+        an_agreement(),
+        an_agreement(status=AgreementStatus.NEW, agreement_id=None, confirmation_url="https://vipps.example/1"),
+    ]
+    charges = [
+        a_charge(slot="order/T3JkZXI6MQ==", saleor_order="T3JkZXI6MQ==", attempts=3),
+        a_charge(status=ChargeStatus.CHARGED, captured=25_000, charge_id="chr-1", reported="CHARGED"),
+    ]
+    operations = [an_operation(lock="REFUND/1/2", slot="key/1"), an_operation(status=OperationStatus.DONE)]
+    entry, told = an_inbox_entry(), an_audit_entry()
+    async with blank.engine.begin() as connection:
+        await connection.run_sync(_to("0001"))
+        assert set(FIRST_TABLES) == await connection.run_sync(_tables) - {"alembic_version"}
+        await connection.run_sync(
+            _put(
+                {
+                    "installation": [mapping.installation_row(installation, box)],
+                    "account": [mapping.account_row(account, box)],
+                    "api_client": [mapping.api_client_row(client)],
+                    "agreement": [mapping.agreement_row(it) for it in agreements],
+                    "charge": [mapping.charge_row(it) for it in charges],
+                    "operation": [mapping.operation_row(it, box) for it in operations],
+                    "inbox": [asdict(entry) | {"status": "WAITING", "next_attempt_at": NOW}],
+                    "audit": [asdict(told)],
+                }
+            )
+        )
+    assert not await blank.migrated()
+
+    await blank.migrate()
+
+    assert await blank.migrated()
+    async with blank.engine.connect() as connection:
+        assert await connection.run_sync(_differences) == []
+    async with blank.begin() as unit:
+        assert await unit.installations.get(SHOP) == installation
+        assert await unit.accounts.get(SHOP, account.id) == account
+        assert await unit.clients.get(client.id) == client
+        assert [await unit.agreements.by_row(SHOP, it.id) for it in agreements] == agreements
+        assert [await unit.charges.get(SHOP, it.id) for it in charges] == charges
+        assert [await unit.operations.get(SHOP, it.id) for it in operations] == operations
+        assert await unit.inbox.waiting(NOW, 10) == [(SHOP, entry.id)]
+        assert await unit.audit.of_object(SHOP, told.object_id) == [told]
+        # What was open is taken up, and what was once is still once.
+        assert [it.id for it in await unit.charges.unsent(NOW, 10)] == [charges[0].id]
+        assert not await unit.charges.add_all([a_charge(slot=charges[0].slot)])
+        assert not await unit.operations.add(an_operation(lock="REFUND/1/2"))
+        assert await unit.failures.count() == 0
 
 
 _MIGRATE = """

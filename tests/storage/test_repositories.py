@@ -251,9 +251,12 @@ async def test_an_operation_comes_back_as_it_was_and_is_saved_whole(store: SqlSt
         # The outcome of an attempt that another one took over from says nothing any more.
         await unit.operations.save(replace(operation, status=OperationStatus.REJECTED, attempts=operation.attempts - 1))
         assert await unit.operations.get(SHOP, operation.id) == operation
-        await unit.operations.save(changed)
+        open_ = operation.status is OperationStatus.OPEN
+        assert await unit.operations.save(changed) is open_
+        # What is settled stays as it is.
+        assert not await unit.operations.save(replace(operation, failure="Later"))
     async with store.begin() as unit:
-        assert await unit.operations.get(SHOP, operation.id) == changed
+        assert await unit.operations.get(SHOP, operation.id) == (changed if open_ else operation)
         assert await unit.operations.get(SHOP, bystander.id) == bystander
 
 
@@ -681,7 +684,8 @@ async def test_charges_are_found_by_vipps_id_or_while_open_by_our_order_id(store
     wanted = ["chr-1", known.order_id, "ORD-OPEN", "ORD-REFUSED", "chr-2"]
     async with store.begin() as unit:
         found = await unit.charges.find(SHOP, known.agreement_id, wanted)
-        assert found == {"chr-1": known, "ORD-OPEN": open_}
+        # What was refused is found too: should Vipps have it after all, it is this one.
+        assert found == {"chr-1": known, "ORD-OPEN": open_, "ORD-REFUSED": refused}
         assert await unit.charges.find(SHOP, known.agreement_id, wanted, lock=True) == found
         assert await unit.charges.find(SHOP, known.agreement_id, []) == {}
 
@@ -858,7 +862,8 @@ async def test_a_shop_that_leaves_takes_its_secrets_and_nobody_elses(store: SqlS
     async with store.begin() as unit:
         gone = await unit.installations.get(SHOP)
         assert gone is not None
-        assert (gone.active, gone.token, gone.jwks) == (False, None, None)
+        # The public keys stay: they tell this shop from another one that takes its name.
+        assert (gone.active, gone.token, gone.jwks) == (False, None, installation.jwks)
         accounts = await unit.accounts.of_shop(SHOP)
         assert {(it.client_secret, it.subscription_key) for it in accounts} == {(None, None)}
         assert [it.revoked_at for it in await unit.clients.of_shop(SHOP)] == [NOW, revoked.revoked_at]

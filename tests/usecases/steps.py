@@ -1,19 +1,20 @@
 """Steps that the tests of the use cases share: subscribers, orders, charges, time that passes, and sudden death."""
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import Any, cast
 
-import httpx
+import pytest
 from sqlalchemy import text
 
 from app.domain.account import Account, ApiVersion, Caller, CallerKind, Scope, customer
 from app.domain.agreement import Agreement, TransactionType
-from app.domain.charge import ORDER_SLOT, Charge
+from app.domain.charge import ORDER_SLOT, Charge, ChargeRequest
 from app.domain.operation import OperationKind, key_for
 from app.domain.order import AGREEMENT_KEY
 from app.domain.plan import IntervalUnit
@@ -35,6 +36,11 @@ from app.vipps.simulator.faults import Fault
 from tests.builders import a_charge, nok
 from tests.world import APP_URL, SHOP, World
 
+# For tests with a fixture `version`: every version and every database once, or every version where databases are alike.
+each_once = pytest.mark.parametrize(
+    ("database_url", "version"), [("sqlite", "v2"), ("postgresql", "v3")], indirect=True
+)
+each_version = pytest.mark.parametrize(("database_url", "version"), [("sqlite", "v2"), ("sqlite", "v3")], indirect=True)
 MACHINE = Caller(CallerKind.CLIENT, SHOP, "vrc_test", frozenset(Scope))
 LEASE = timedelta(minutes=2)
 
@@ -91,6 +97,15 @@ async def a_made_charge(world: World, agreement: str, price: int = 10_000, order
         world.context.deps, MACHINE, [ChargeMake(agreement, price, "Coffee", order_id=order_id)]
     )
     return result.items[0].answer
+
+
+async def a_strangers_charge(world: World, agreement: str, price: int, order_id: str) -> None:
+    """Made with the merchant's keys by another system: we have never heard of it."""
+    async with world.context.store.begin() as unit:
+        account = (await unit.accounts.of_shop(SHOP))[0]
+    due = (world.time.now + timedelta(days=3)).date()
+    request = ChargeRequest(agreement, order_id, nok(price), "Coffee", due, 0)
+    await world.context.deps.provider(account).create_charge(request, key=uuid.uuid4().hex)
 
 
 async def a_collected_charge(world: World, price: int = 25_000) -> ChargeMove:
@@ -287,16 +302,9 @@ def limited(world: World, **limits: int) -> Deps:
 
 
 async def hears_vipps(world: World, account: Account | None = None) -> WebhookState:
-    """Register the account's webhook and let what Vipps sends reach the app."""
-    world.vipps.sender._clients = lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=world.app))
+    """Register the account's webhook, so that what happens at Vipps is told to the app."""
     account = account or await the_account(world)
     return await check_webhooks(world.context.deps, account, webhook_url(APP_URL, account))
-
-
-async def news_come_in(world: World) -> None:
-    """Webhooks of both sides, and the jobs that they cause, until nothing is left to do."""
-    while await world.vipps.deliver() + await world.run_jobs() + len(await world.saleor.deliver()):
-        pass
 
 
 async def run_later(world: World, kind: Job) -> int:
@@ -336,3 +344,30 @@ async def charges_by_id(world: World) -> dict[str, Charge]:
 def calls_of(world: World, operation: str) -> list[Any]:
     """The requests of an operation that Vipps has seen, whatever it answered."""
     return [it for it in world.vipps.requests if it.operation == operation]
+
+
+async def until_called(world: World, operation: str) -> None:
+    """Wait until Vipps has been asked for that; for tests in which something else happens meanwhile."""
+    while not calls_of(world, operation):  # noqa: ASYNC110  # the simulator rings no bell
+        await asyncio.sleep(0.001)
+
+
+class Interrupted:
+    """A store in which something else happens right before one of the transactions."""
+
+    def __init__(self, store: Store, before: int, happening: Callable[[], Awaitable[object]]) -> None:
+        self._store = store
+        self._before = before
+        self._happening = happening
+        self.begun = 0
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Unit]:
+        self.begun += 1
+        if self.begun == self._before:
+            await self._happening()
+        async with self._store.begin() as unit:
+            yield unit
+
+    async def release_leases(self) -> None:
+        await self._store.release_leases()

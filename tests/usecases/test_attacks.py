@@ -19,6 +19,7 @@ from tests.usecases.steps import (
     MACHINE,
     a_collected_charge,
     a_made_charge,
+    a_strangers_charge,
     a_subscriber,
     an_agreement,
     an_order,
@@ -49,10 +50,7 @@ async def test_a_conflict_while_vipps_is_still_at_it_is_no_refusal(world: World)
 
 async def test_an_order_id_of_somebody_elses_charge_is_refused_at_once(world: World) -> None:
     who = await a_subscriber(world)
-    await a_made_charge(world, who.agreement, 10_000, order_id="taken-0001")
-    async with world.context.store.begin() as unit:
-        [row] = (await unit.charges.find(SHOP, who.agreement, ["taken-0001"])).values()
-        await unit.charges.save_all([replace(row, slot=None)])
+    await a_strangers_charge(world, who.agreement, 10_000, "taken-0001")
 
     with pytest.raises(Rejected, match="409"):
         await a_made_charge(world, who.agreement, 20_000, order_id="taken-0001")

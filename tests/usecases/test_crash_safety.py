@@ -30,6 +30,7 @@ from tests.usecases.steps import (
     a_collected_charge,
     a_made_charge,
     a_reserved_charge,
+    a_strangers_charge,
     a_subscriber,
     agreement_row,
     an_order,
@@ -466,10 +467,7 @@ async def test_a_charge_that_was_found_late_keeps_why_it_failed(world: World) ->
 @on_sqlite
 async def test_somebody_elses_charge_of_the_same_order_id_is_not_taken_for_ours(world: World) -> None:
     who = await a_subscriber(world)
-    await a_made_charge(world, who.agreement, price=7_000, order_id="mug-0001")
-    async with world.context.store.begin() as unit:
-        rows = await unit.charges.find(SHOP, who.agreement, ["mug-0001"])
-        await unit.charges.save_all([replace(rows["mug-0001"], slot=None, order_id="elsewhere")])
+    await a_strangers_charge(world, who.agreement, 7_000, "mug-0001")
     world.vipps.faults.add("reset-before", operation="createCharge")
     wanted = ChargeMake(who.agreement, 9_000, "Coffee", order_id="mug-0001")
     await make_charges(world.context.deps, MACHINE, [wanted])
@@ -484,10 +482,7 @@ async def test_somebody_elses_charge_of_the_same_order_id_is_not_taken_for_ours(
 @on_sqlite
 async def test_somebody_elses_charge_is_not_taken_for_ours_after_the_due_date_either(world: World) -> None:
     who = await a_subscriber(world)
-    await a_made_charge(world, who.agreement, price=7_000, order_id="mug-0001")
-    async with world.context.store.begin() as unit:
-        rows = await unit.charges.find(SHOP, who.agreement, ["mug-0001"])
-        await unit.charges.save_all([replace(rows["mug-0001"], slot=None, order_id="elsewhere")])
+    await a_strangers_charge(world, who.agreement, 7_000, "mug-0001")
     world.vipps.faults.add("reset-before", operation="createCharge")
     wanted = ChargeMake(who.agreement, 9_000, "Coffee", order_id="mug-0001")
     await make_charges(world.context.deps, MACHINE, [wanted])

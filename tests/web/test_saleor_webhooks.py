@@ -479,7 +479,7 @@ async def test_an_uninstall_erases_token_keys_and_merchant_secrets_and_revokes_c
     await world.drain()
 
     [installation], [account], [client] = [await raw(world, it) for it in ("installation", "account", "api_client")]
-    assert (installation["token_sealed"], installation["jwks"], bool(installation["active"])) == (None, None, False)
+    assert (installation["token_sealed"], bool(installation["active"])) == (None, False)
     assert (account["client_secret_sealed"], account["subscription_key_sealed"]) == (None, None)
     assert client["revoked_at"] is not None
     assert (await world.rest("/agreement/get", agreement, headers)).status_code == 401

@@ -92,6 +92,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("api_version", sa.String(length=4), nullable=True))
         batch_op.add_column(sa.Column("batch_id", sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("withdrawn", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("dead", sa.Text(), nullable=True))
         batch_op.create_index(
             "ix_charge_batch",
