@@ -61,6 +61,11 @@ class CallRepository(Repository):
         found = [CallEntry(**{name: row[name] for name in CallEntry.__dataclass_fields__}) for row in rows]
         return found[::-1]
 
+    async def of_key(self, shop: str, idempotency_key: str) -> Sequence[CallEntry]:
+        where = (self._c.shop == shop, self._c.agreement_id.is_(None), self._c.idempotency_key == idempotency_key)
+        rows = await self._all(*where, order=self._c.id, limit=20)
+        return [CallEntry(**{name: row[name] for name in CallEntry.__dataclass_fields__}) for row in rows]
+
     async def prune(self, before: datetime) -> int:
         gone = await self._db.execute(delete(self._t).where(self._c.at < before))
         return int(gone.rowcount)

@@ -26,14 +26,14 @@ from app.domain.errors import (
     Rejected,
     Unavailable,
 )
-from app.domain.limits import DRAFT_AGREEMENT
+from app.domain.limits import DRAFT_AGREEMENT, LIST_AGREEMENTS
 from app.domain.money import Money, currency_of
 from app.domain.operation import Operation, OperationKind, OperationStatus, key_for
 from app.domain.plan import IntervalUnit, Plan
 from app.domain.provider import DraftedAgreement, RecurringProvider
 from app.domain.records import AuditEntry
 from app.usecases.known import account_of, refresh_agreement
-from app.usecases.permits import require_permit
+from app.usecases.permits import require_permit, told_to_wait
 from app.usecases.ports import Deps, Job
 from app.usecases.sending import lease_end
 
@@ -151,11 +151,12 @@ def _under_way() -> Unavailable:
 async def _send(deps: Deps, account: Account, row: Agreement, operation: Operation, draft: AgreementDraft) -> Agreement:
     try:
         await require_permit(deps, account, DRAFT_AGREEMENT)
-        drafted = await _draft(deps.provider(account), draft, row, again=operation.attempts > 1)
+        drafted = await _draft(deps, account, draft, row, again=operation.attempts > 1)
     except (Rejected, InvalidInput) as error:
         await _store_refusal(deps, row, operation, error)
         raise
     except ProviderError as error:
+        await told_to_wait(deps, account, DRAFT_AGREEMENT, error)
         await _store_delay(deps, row, operation, error)
         raise type(error)(
             f"{error.message}; ask for the same agreement again: it is made once", retry_after=error.retry_after
@@ -164,21 +165,25 @@ async def _send(deps: Deps, account: Account, row: Agreement, operation: Operati
 
 
 async def _draft(
-    provider: RecurringProvider, draft: AgreementDraft, row: Agreement, *, again: bool
+    deps: Deps, account: Account, draft: AgreementDraft, row: Agreement, *, again: bool
 ) -> DraftedAgreement:
     """v2 has no keys for drafts (facts: VIPPS 9.1), so after a lost answer the draft is looked for before it is made.
 
     Where it cannot be told from others' it is made anew: the first one's URL was never shown to anybody, and it
     expires unapproved.
     """
-    since = row.created_at - _CLOCKS_DIFFER
-    if again and (found := await provider.find_draft(draft, since)) is not None:
+    provider = deps.provider(account)
+
+    async def find() -> DraftedAgreement | None:
+        await require_permit(deps, account, LIST_AGREEMENTS)  # which is what looking for it takes
+        return await provider.find_draft(draft, row.created_at - _CLOCKS_DIFFER)
+
+    if again and (found := await find()) is not None:
         return found
     try:
         return await _create(provider, draft, row)
     except OutcomeUnknown:
-        found = await provider.find_draft(draft, since)
-        return found or await _create(provider, draft, row)
+        return await find() or await _create(provider, draft, row)
 
 
 async def _create(provider: RecurringProvider, draft: AgreementDraft, row: Agreement) -> DraftedAgreement:

@@ -8,7 +8,7 @@ from app.domain.account import Caller, Scope
 from app.domain.agreement import Agreement
 from app.domain.charge import Charge
 from app.domain.errors import Forbidden, NotFound
-from app.domain.operation import Operation
+from app.domain.operation import Operation, key_for
 from app.domain.records import AuditEntry, CallEntry
 from app.usecases.ports import Deps, Unit
 
@@ -48,9 +48,12 @@ async def _explanation(unit: Unit, charge: Charge, agreement: Agreement | None) 
     names = {charge.order_id, charge.charge_id or charge.order_id}
     of_agreement = await unit.operations.of_agreement(charge.shop, charge.agreement_id)
     operations = [it for it in of_agreement if it.charge_id in names]
-    entries = [entry for name in sorted(names) for entry in await unit.audit.of_object(charge.shop, name)]
+    # What people did about it is told under the row's own id.
+    entries = [entry for name in sorted(names | {charge.id}) for entry in await unit.audit.of_object(charge.shop, name)]
     calls = await unit.calls.of_agreement(charge.shop, charge.agreement_id)
     about = [call for call in calls if call.charge_id in names or call.idempotency_key == charge.idempotency_key]
+    if charge.batch_id is not None:
+        about += await unit.calls.of_key(charge.shop, key_for("create-charges", charge.batch_id))
     moments = [_told(it) for it in entries] + [_called(it) for it in about]
     return Explanation(charge, agreement, operations, sorted(moments, key=lambda moment: moment.at))
 

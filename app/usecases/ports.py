@@ -254,6 +254,10 @@ class Calls(Protocol):
         """The newest `limit`, oldest first."""
         ...
 
+    async def of_key(self, shop: str, idempotency_key: str) -> Sequence[CallEntry]:
+        """Calls that were about no single agreement, oldest first: batches."""
+        ...
+
     async def prune(self, before: datetime) -> int: ...
 
 
@@ -372,7 +376,7 @@ class Limits:
     whose outcome is stored. `concurrency` is how many calls one batch keeps in flight. After `attempts` in vain work
     is given up and waits for a person; a webhook after `inbox_attempts`. `charges_per_minute` is what Vipps lets one
     merchant create; a request waits `patience_seconds` for its turn, then a job goes on. `chunk` is how many charges
-    one job carries.
+    one job carries, `batch` how many where they go in one request.
     """
 
     max_sync_batch: int = 500
@@ -383,6 +387,7 @@ class Limits:
     charges_per_minute: int = CREATE_CHARGE.per_minute
     patience_seconds: int = 10
     chunk: int = 200
+    batch: int = 2000
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from app.usecases.batches import each
 from app.usecases.installations import installed
 from app.usecases.known import merge_agreement, observe_agreement, observe_charges, refresh_agreement
 from app.usecases.orders import charge_order
-from app.usecases.permits import require_permit
+from app.usecases.permits import require_permit, told_to_wait
 from app.usecases.ports import Deps, Job
 
 ACTOR = "system:reconcile"
@@ -84,7 +84,11 @@ async def _active_there(deps: Deps, account: Account) -> dict[str, SeenAgreement
     page: int | None = 1
     while page is not None:
         await require_permit(deps, account, LIST_AGREEMENTS, patience=_PATIENCE)
-        answer = await deps.provider(account).list_agreements(AgreementStatus.ACTIVE, page=page)
+        try:
+            answer = await deps.provider(account).list_agreements(AgreementStatus.ACTIVE, page=page)
+        except ProviderError as error:
+            await told_to_wait(deps, account, LIST_AGREEMENTS, error)
+            raise
         found |= {it.agreement_id: it for it in answer.items}
         page = answer.next_page
     return found

@@ -3,13 +3,15 @@
 Rows are the truth and jobs only carry them, so this alone is enough to lose nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TypeVar
 
+from app.domain.account import Account, ApiVersion
 from app.domain.agreement import Agreement, AgreementStatus
+from app.domain.charge import Charge
 from app.usecases.agreements import settle_draft
 from app.usecases.following import all_of
 from app.usecases.ports import Deps, Job
@@ -43,13 +45,28 @@ async def sweep(deps: Deps) -> Swept:
         drafts = await unit.agreements.unsettled(now - _DRAFT_LOOK, _PAGE)
         unsettled = await unit.charges.unsettled(now, _PAGE)
         unreported = await unit.charges.unreported(now, _PAGE)
+        accounts = {it.id: it for it in await unit.accounts.everywhere()}
     await _hand_over(deps, Job.APPLY_INBOX, inbox, 1)
-    await _hand_over(deps, Job.CHARGE_CHUNK, [(it.shop, it.id) for it in unsent], deps.limits.chunk)
+    for rows, size in _chunks_of(deps, unsent, accounts):
+        await _hand_over(deps, Job.CHARGE_CHUNK, rows, size)
     await _hand_over(deps, Job.OPERATION, [(it.shop, it.id) for it in operations], 1)
     await all_of(deps, [_draft(deps, it, now) for it in drafts])
     await _hand_over(deps, Job.FOLLOW_UP, [(it.shop, it.id) for it in unsettled], _FEW)
     await _hand_over(deps, Job.NOTIFY_SHOP, [(it.shop, it.id) for it in unreported], _FEW)
     return Swept(len(inbox), len(unsent), len(operations), len(drafts), len(unsettled), len(unreported))
+
+
+def _chunks_of(
+    deps: Deps, unsent: Sequence[Charge], accounts: Mapping[str, Account]
+) -> Iterable[tuple[Sequence[tuple[str, str]], int]]:
+    """What was sent together is repeated together; what v3 takes in one request is handed over in one job."""
+    groups: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
+    for it in unsent:
+        groups.setdefault((it.account_id, it.batch_id), []).append((it.shop, it.id))
+    for (account_id, batch_id), rows in groups.items():
+        account = accounts.get(account_id)
+        together = batch_id is not None or (account is not None and account.api_version is ApiVersion.V3)
+        yield rows, deps.limits.batch if together else deps.limits.chunk
 
 
 async def _hand_over(deps: Deps, kind: Job, rows: Sequence[tuple[str, str]], size: int) -> None:

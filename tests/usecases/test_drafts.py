@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from app.domain.errors import Duplicate, InvalidInput, OutcomeUnknown, Rejected,
 from app.domain.limits import DRAFT_AGREEMENT
 from app.domain.operation import OperationStatus
 from app.domain.plan import IntervalUnit
+from app.main import Context
 from app.saleor.simulator.models import User
 from app.usecases.agreements import AgreementWish, InitialChargeWish, create_agreement
 from app.usecases.drafts import FIRST_LOOK, draft_of, request_of_draft
@@ -32,12 +34,15 @@ from tests.usecases.steps import (
     another_worker,
     calls_of,
     charges_by_id,
+    each_once,
+    each_version,
     keys_and_bodies,
     mortal,
     raw,
     recover,
     run_later,
     trouble,
+    until_called,
 )
 from tests.world import SHOP, World
 
@@ -47,13 +52,21 @@ INITIAL = InitialChargeWish(25_000, "First box")
 OWN_PAGE = "https://shop.example/my"  # the caller's own, which does not carry our reference
 
 
-@pytest.fixture(params=["v2", "v3"])
+@pytest.fixture
 async def version(request: pytest.FixtureRequest, world: World) -> ApiVersion:
     """v2 as it is documented: it does not look at the key of a draft."""
     version = ApiVersion(request.param)
     await world.set_account(api_version=version)
     world.vipps.knobs.v2_draft_keys = False
     return version
+
+
+@pytest.fixture
+async def second(world: World) -> AsyncIterator[Context]:
+    """Another worker on the same database."""
+    context = another_worker(world)
+    yield context
+    await context.store.close()
 
 
 def a_wish(**over: Any) -> AgreementWish:
@@ -75,15 +88,17 @@ async def asked(world: World, who: User | Caller, deps: Deps | None = None, **ov
     return await create_agreement(deps or world.context.deps, caller, a_wish(**over))
 
 
-async def asked_until_answered(world: World, who: User, deps: Deps | None = None, **over: Any) -> Agreement:
+async def asked_until_answered(
+    world: World, who: User, deps: Deps | None = None, *, pause: timedelta = timedelta(seconds=20), **over: Any
+) -> Agreement:
     """As a storefront does: what stood in the way is gone some time."""
-    for _ in range(20):
+    for _ in range(50):
         try:
             return await asked(world, who, deps, **over)
         except (Unavailable, OutcomeUnknown):
-            await asyncio.sleep(0)
-            world.advance(timedelta(seconds=20))
-    raise AssertionError("asked twenty times in vain")
+            await asyncio.sleep(0.002)
+            world.advance(pause)
+    raise AssertionError("asked fifty times in vain")
 
 
 async def the_operation(world: World) -> dict[str, Any]:
@@ -93,6 +108,7 @@ async def the_operation(world: World) -> dict[str, Any]:
     return row | {"request": json.loads(request) if isinstance(request, str) else request}
 
 
+@each_once
 async def test_the_same_wish_of_the_same_customer_is_the_same_draft_while_it_lives(
     world: World, version: ApiVersion
 ) -> None:
@@ -113,28 +129,25 @@ async def _version_of(world: World) -> str:
     return str(draft.path.split("/")[2])
 
 
-@on_sqlite
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"price": 25_001},
-        {"count": 2},
-        {"unit": IntervalUnit.WEEK},
-        {"product_name": "Tea"},
-        {"initial_charge": INITIAL},
-        {"initial_order": "T3JkZXI6MQ=="},
-        {"redirect_url": "https://shop.example/elsewhere"},
-    ],
-    ids=lambda other: next(iter(other)),
+OTHER_WISHES: tuple[dict[str, Any], ...] = (
+    {"price": 25_001},
+    {"count": 2},
+    {"unit": IntervalUnit.WEEK},
+    {"product_name": "Tea"},
+    {"initial_charge": INITIAL},
+    {"initial_order": "T3JkZXI6MQ=="},
 )
-async def test_another_wish_of_the_same_customer_is_another_draft(world: World, other: dict[str, Any]) -> None:
+
+
+@on_sqlite
+async def test_another_wish_of_the_same_customer_is_another_draft(world: World) -> None:
     who = a_customer(world)
-    first, second = await asked(world, who), await asked(world, who, **other)
+    made = [(await asked(world, who, **other)).agreement_id for other in ({}, *OTHER_WISHES)]
 
-    assert first.agreement_id != second.agreement_id
-    assert len(world.effects("draft")) == 2
+    assert len(set(made)) == len(world.effects("draft")) == len(OTHER_WISHES) + 1
 
 
+@each_once
 async def test_two_customers_with_the_same_wish_and_key_never_get_each_others_draft(
     world: World, version: ApiVersion
 ) -> None:
@@ -161,18 +174,22 @@ async def test_wishes_of_nobody_in_particular_are_each_their_own(world: World) -
     assert (await asked(world, MACHINE, initial_order="T3JkZXI6MQ==")).agreement_id == of_order.agreement_id
 
 
-async def test_two_workers_asked_at_the_same_time_make_one_draft(world: World, version: ApiVersion) -> None:
+@each_once
+async def test_two_workers_asked_at_the_same_time_make_one_draft(
+    world: World, second: Context, version: ApiVersion
+) -> None:
     del version
-    second = another_worker(world)
+    moment = timedelta(milliseconds=20)  # far less than a lease, however often somebody waits
     for more in ({}, {"idempotency_key": "checkout-1"}, {"agreement_url": OWN_PAGE}):
         who, before = a_customer(world), len(world.effects("draft"))
         workers = (world.context.deps, second.deps) * 3
-        answers = await asyncio.gather(*(asked_until_answered(world, who, deps, **more) for deps in workers))
+        answers = await asyncio.gather(
+            *(asked_until_answered(world, who, deps, pause=moment, **more) for deps in workers)
+        )
 
         assert len({it.agreement_id for it in answers}) == 1
         assert len({it.confirmation_url for it in answers}) == 1
         assert len(world.effects("draft")) == before + 1
-    await second.store.close()
 
 
 @on_sqlite
@@ -193,7 +210,6 @@ TELLING: dict[str, tuple[str, dict[str, Any]]] = {
     "v2, our reference in the URL": ("v2", {}),
     "v2, an initial charge": ("v2", {"agreement_url": OWN_PAGE, "initial_charge": INITIAL}),
     "v2, nothing": ("v2", {"agreement_url": OWN_PAGE}),
-    "v3, our reference in the URL": ("v3", {}),
     "v3, nothing but our id": ("v3", {"agreement_url": OWN_PAGE}),
 }
 SURE = {name for name in TELLING if name != "v2, nothing"}
@@ -263,6 +279,7 @@ async def test_a_draft_is_shown_once_whatever_befalls_the_call(world: World, tel
     assert all(len(bodies) == 1 for bodies in keys_and_bodies(world, "draftAgreement").values())
 
 
+@each_once
 async def test_a_lost_answer_is_found_although_looking_fails_at_first(world: World, version: ApiVersion) -> None:
     del version
     who = a_customer(world)
@@ -292,14 +309,15 @@ async def test_another_draft_of_the_same_terms_is_not_taken_for_ours(world: Worl
 
 
 @on_sqlite
-async def test_an_answer_that_comes_after_somebody_else_took_over_does_not_undo_what_they_did(world: World) -> None:
+async def test_an_answer_that_comes_after_somebody_else_took_over_does_not_undo_what_they_did(
+    world: World, second: Context
+) -> None:
     """The first worker hangs for longer than its lease; the second one's URL has been shown to the customer."""
     world.vipps.knobs.v2_draft_keys = False
-    second, who = another_worker(world), a_customer(world)
+    who = a_customer(world)
     world.vipps.faults.add("slow", seconds=0.3, operation="draftAgreement")
     slow = asyncio.create_task(asked(world, who, agreement_url=OWN_PAGE))
-    while not calls_of(world, "draftAgreement"):
-        await asyncio.sleep(0.001)
+    await until_called(world, "draftAgreement")
     world.advance(LEASE)
     shown = await asked(world, who, second.deps, agreement_url=OWN_PAGE)
     world.vipps.approve(shown.agreement_id or "")
@@ -311,9 +329,9 @@ async def test_an_answer_that_comes_after_somebody_else_took_over_does_not_undo_
     row = await agreement_row(world, shown.agreement_id or "")
     assert row.status is AgreementStatus.ACTIVE
     assert row.confirmation_url == shown.confirmation_url
-    await second.store.close()
 
 
+@each_once
 async def test_an_expired_draft_makes_room_for_a_new_one(world: World, version: ApiVersion) -> None:
     del version
     who = a_customer(world)
@@ -346,26 +364,64 @@ async def test_a_draft_that_ended_early_makes_room_for_a_new_one_at_once(world: 
     assert (await agreement_row(world, first.agreement_id)).status.final
 
 
-@on_sqlite
-async def test_a_draft_that_was_never_made_makes_room_for_a_new_one(world: World) -> None:
+@each_version
+@pytest.mark.parametrize("key", [None, "checkout-1"])
+async def test_a_draft_that_was_not_made_at_once_is_made_when_it_is_asked_for_again(
+    world: World, version: ApiVersion, key: str | None
+) -> None:
+    del version
     who = a_customer(world)
     world.vipps.faults.add("status", status=503, operation="draftAgreement")
     with pytest.raises(Unavailable):
-        await asked(world, who, phone=PHONE)
+        await asked(world, who, phone=PHONE, idempotency_key=key)
     world.advance(DRAFT_LIFE + timedelta(minutes=1))
 
-    row = await asked(world, who, phone=PHONE)
-    await recover(world)
+    row = await asked(world, who, phone=PHONE, idempotency_key=key)
 
     assert row.status is AgreementStatus.PENDING
-    assert len(world.effects("draft")) == 1
-    rows = await raw(world, "agreement")
-    assert sorted(it["status"] for it in rows) == ["EXPIRED", "PENDING"]
-    operations = await raw(world, "operation")
-    assert sorted(it["status"] for it in operations) == ["DONE", "REJECTED"]
-    assert not any("phone" in str(it["request"]) for it in operations)
+    assert [it.agreement_id for it in world.effects("draft")] == [row.agreement_id]
+    assert {it["status"] for it in await raw(world, "operation")} <= {"DONE", "REJECTED"}
+    assert not any("phone" in str(it["request"]) for it in await raw(world, "operation"))
 
 
+@on_sqlite
+@pytest.mark.parametrize("key", [None, "checkout-1"])
+async def test_a_draft_that_nobody_asks_for_again_is_closed_and_forgets_the_phone(
+    world: World, key: str | None
+) -> None:
+    who = a_customer(world)
+    world.vipps.faults.add("status", status=503, operation="draftAgreement")
+    with pytest.raises(Unavailable):
+        await asked(world, who, phone=PHONE, idempotency_key=key)
+    await recover(world, rounds=9)
+    assert [it["status"] for it in await raw(world, "agreement")] == ["EXPIRED"]
+    assert "phone" not in (await the_operation(world))["request"]
+
+    row = await asked(world, who, phone=PHONE, idempotency_key=key)
+
+    assert row.status is AgreementStatus.PENDING
+    assert [it.agreement_id for it in world.effects("draft")] == [row.agreement_id]
+
+
+@each_version
+@pytest.mark.parametrize("more", [{}, {"agreement_url": OWN_PAGE}, {"initial_charge": INITIAL}], ids=str)
+async def test_a_lost_draft_that_is_over_by_the_next_time_is_not_shown(
+    world: World, version: ApiVersion, more: dict[str, Any]
+) -> None:
+    """Vipps remembers the key and would give the old answer, whose URL nobody can approve any more."""
+    del version
+    who = a_customer(world)
+    with pytest.raises(Died):
+        await asked(world, who, mortal(world.context.deps, Life(dies_on="after create_agreement")), **more)
+    world.advance(DRAFT_LIFE + timedelta(seconds=30))
+
+    row = await asked_until_answered(world, who, **more)
+
+    world.vipps.approve(row.agreement_id or "")
+    assert (await asked(world, who, **more)).status is AgreementStatus.ACTIVE
+
+
+@each_once
 async def test_the_same_key_is_the_same_agreement_whatever_became_of_it(world: World, version: ApiVersion) -> None:
     del version
     who = a_customer(world)
@@ -382,25 +438,13 @@ async def test_the_same_key_is_the_same_agreement_whatever_became_of_it(world: W
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"price": 30_000},
-        {"unit": IntervalUnit.YEAR},
-        {"count": 3},
-        {"product_name": "Tea"},
-        {"initial_charge": INITIAL},
-        {"customer": "VXNlcjo5OQ=="},
-        {"initial_order": "T3JkZXI6MQ=="},
-    ],
-    ids=lambda other: next(iter(other)),
-)
-async def test_a_key_that_was_used_for_another_wish_is_refused(world: World, other: dict[str, Any]) -> None:
+async def test_a_key_that_was_used_for_another_wish_is_refused(world: World) -> None:
+    """Another customer's or another order's too: whoever asks by mistake must not be shown somebody else's URL."""
     mine: dict[str, Any] = {"idempotency_key": "checkout-1", "customer": "VXNlcjox"}
     first = await asked(world, MACHINE, **mine)
-
-    with pytest.raises(Duplicate, match="idempotency key"):
-        await asked(world, MACHINE, **(mine | other))
+    for other in (*OTHER_WISHES[:-1], {"customer": "VXNlcjo5OQ=="}):
+        with pytest.raises(Duplicate, match="idempotency key"):
+            await asked(world, MACHINE, **(mine | other))
 
     assert len(world.effects("draft")) == 1
     assert (await asked(world, MACHINE, **mine)).agreement_id == first.agreement_id
@@ -416,6 +460,7 @@ async def test_a_key_with_another_initial_charge_is_refused(world: World) -> Non
             await asked(world, who, idempotency_key="checkout-1", initial_charge=other)
 
 
+@each_once
 async def test_a_refusal_is_told_and_makes_room(world: World, version: ApiVersion) -> None:
     del version
     who = a_customer(world)
@@ -503,9 +548,8 @@ def test_a_stored_draft_reads_back_as_it_was() -> None:
         assert draft_of(json.loads(json.dumps(request_of_draft(draft)))) == draft
 
 
-async def test_no_more_than_three_hundred_drafts_a_minute_are_asked_for(world: World) -> None:
+async def test_no_more_than_three_hundred_drafts_a_minute_are_asked_for(world: World, second: Context) -> None:
     """Shared by all workers; whoever comes too late is told when to ask again, and is not forgotten."""
-    second = another_worker(world)
     bucket = DRAFT_AGREEMENT.bucket("test", DEFAULT_MERCHANT.msn)
     async with world.context.store.begin() as unit:
         await unit.allowances.take(bucket, 295, DRAFT_AGREEMENT.per_minute, world.time.now)
@@ -523,7 +567,6 @@ async def test_no_more_than_three_hundred_drafts_a_minute_are_asked_for(world: W
     for who in people:
         assert (await asked(world, who)).confirmation_url
     assert len(world.effects("draft")) == 10
-    await second.store.close()
 
 
 @on_sqlite
