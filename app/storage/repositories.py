@@ -347,6 +347,13 @@ class ChargeRepository(Repository):
             mine = update(self._t).where(self._c.shop == shop, self._c.id.in_(ids), *waiting)
             await self._db.execute(mine.values(next_attempt_at=at))
 
+    async def give_to_order(self, charge: Charge, charge_row_id: str) -> bool:
+        found = (self._c.shop == charge.shop, self._c.id == charge_row_id, self._c.origin == ChargeOrigin.FOUND.value)
+        taken = select(self._c.id).where(self._c.shop == charge.shop, self._c.slot == charge.slot)
+        values = {"origin": charge.origin.value, "saleor_order": charge.saleor_order, "slot": charge.slot}
+        given = await self._db.execute(update(self._t).where(*found, ~taken.exists()).values(values))
+        return bool(given.rowcount)
+
     async def withdraw(self, shop: str, charge_row_id: str, reason: str) -> None:
         where = (self._c.shop == shop, self._c.id == charge_row_id, self._c.status == ChargeStatus.NEW.value)
         await self._db.execute(update(self._t).where(*where).values(withdrawn=reason))

@@ -134,6 +134,9 @@ async def _store(deps: Deps, shop: str, order: Order, agreement: Agreement, tota
         slot=ORDER_SLOT + order.id,
         saleor_order=order.id,
     )
+    known = await _known_already(deps, charge)
+    if known is not None:
+        return Stored(known)
     check_limit(agreement, taken, charge.amount, charge.due)
     async with deps.store.begin() as unit:
         added = await unit.charges.add_all([charge])
@@ -141,6 +144,18 @@ async def _store(deps: Deps, shop: str, order: Order, agreement: Agreement, tota
             what = AuditEntry(shop, charge.actor, "charge.stored", charge.order_id, deps.clock(), reason=order.id)
             await unit.audit.add([what])
     return Stored(charge, account, mine=True) if added else Stored(await _charge_of(deps, order.id, shop) or charge)
+
+
+async def _known_already(deps: Deps, charge: Charge) -> Charge | None:
+    """The order's charge as somebody came across it at Vipps, after our own row was lost: it is the order's again."""
+    async with deps.store.begin() as unit:
+        found = (await unit.charges.with_order_ids(charge.shop, [charge.order_id])).get(charge.order_id)
+        mine = found is not None and found.agreement_id == charge.agreement_id and found.amount == charge.amount
+        if found is None or not mine or not await unit.charges.give_to_order(charge, found.id):
+            return None
+        what = AuditEntry(charge.shop, charge.actor, "charge.recognised", charge.order_id, deps.clock(), found.status)
+        await unit.audit.add([what])
+        return await unit.charges.get(charge.shop, found.id)
 
 
 async def _send(deps: Deps, stored: Stored) -> Charge:

@@ -113,6 +113,10 @@ class Charges(Protocol):
         """By order id or charge id whatever stands or may stand under it."""
         ...
 
+    async def give_to_order(self, charge: Charge, charge_row_id: str) -> bool:
+        """Let a row that was only found be the charge of that order; False where it belongs to one already."""
+        ...
+
     async def withdraw(self, shop: str, charge_row_id: str, reason: str) -> None:
         """Nobody wants it any more: it is found at Vipps and cancelled, or given up, but not sent again."""
         ...

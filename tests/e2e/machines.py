@@ -1,21 +1,24 @@
 """Real processes on loopback: both simulators, and the app that may be killed and started again."""
 
+import asyncio
 import os
 import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from app.demo import _command, free_port
 from app.vipps.simulator import DEFAULT_MERCHANT
 
+T = TypeVar("T")
 PATIENCE = 25.0
 SCOPES = ("agreements:read", "agreements:write", "charges:read", "charges:write", "token:read")
 
@@ -55,13 +58,19 @@ class Running:
         wait_for(f"{url} to answer", answers)
 
 
-def wait_for(what: str, look: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+def wait_for(what: str, look: Callable[[], Any], seconds: float = PATIENCE, pause: float = 0.05) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.05)
+        time.sleep(pause)
     raise AssertionError(f"waited {seconds:.0f} s in vain for {what}")
+
+
+def in_a_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Asynchronous work outside of any event loop that runs here."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(work())).result()
 
 
 def plain_environment(**more: str) -> dict[str, str]:
@@ -129,14 +138,20 @@ def simulators(folder: Path) -> Iterator[Simulators]:
 
 @dataclass
 class Machine:
-    """The app with its settings and its database; started, killed and started again at the same address."""
+    """The app with its settings and its database; its processes are started, killed and started again.
+
+    On SQLite there is one process, `serve`; on PostgreSQL there are `workers` others beside it.
+    """
 
     folder: Path
     outside: Simulators
     database: str = ""
+    workers: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     secret_key: str = field(default_factory=lambda: secrets.token_hex(32))
-    app: Running | None = None
+    running: dict[str, Running] = field(default_factory=dict)
+    _began: dict[str, int] = field(default_factory=dict)  # where in its log a process of that name began
 
     @property
     def url(self) -> str:
@@ -147,8 +162,18 @@ class Machine:
         return f"{self.outside.saleor}/graphql/"
 
     @property
-    def log(self) -> Path:
-        return self.folder / "app.log"
+    def names(self) -> list[str]:
+        """Of the processes that belong to it."""
+        shared = self.database.startswith("postgresql")
+        return ["serve", *(f"worker-{number + 1}" for number in range(self.workers if shared else 0))]
+
+    def log(self, name: str = "serve") -> Path:
+        return self.folder / f"{name}.log"
+
+    def errors(self) -> list[str]:
+        """What its processes logged as errors."""
+        lines = [line for name in self.names for line in self.log(name).read_text().splitlines()]
+        return [line for line in lines if '"level": "error"' in line or line.startswith("Traceback")]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -161,44 +186,66 @@ class Machine:
             "VIPPS_TEST_URL": self.outside.vipps,
             "LOG_FORMAT": "json",
         }
-        return plain_environment(**settings, **({"DATABASE_URL": self.database} if self.database else {}))
+        database = {"DATABASE_URL": self.database} if self.database else {}
+        return plain_environment(**settings, **database, **self.settings)
 
-    @property
-    def runs(self) -> bool:
-        return self.app is not None and self.app.process.poll() is None
+    def runs(self, name: str = "serve") -> bool:
+        return name in self.running and self.running[name].process.poll() is None
+
+    def is_up(self, name: str) -> bool:
+        """Whether a process that was started has come so far as to work."""
+        if name != "serve":
+            return b"worker.ready" in self.log(name).read_bytes()[self._began.get(name, 0) :]
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=1).is_success
+        except httpx.TransportError:
+            return False
+
+    def launch(self, name: str) -> None:
+        """Start one process, and do not wait for it."""
+        log = self.log(name)
+        self._began[name] = log.stat().st_size if log.exists() else 0
+        arguments = ("serve", "--port", str(self.port)) if name == "serve" else ("worker",)
+        self.running[name] = Running(self.log(name), self.environment, *arguments)
 
     def start(self) -> None:
-        self.app = Running(self.log, self.environment, "serve", "--port", str(self.port))
-        self.app.await_page(f"{self.url}/readyz")
+        """Start what does not run, and wait until all is ready."""
+        for name in self.names:
+            if not self.runs(name):
+                self.launch(name)
+        self.running["serve"].await_page(f"{self.url}/readyz")
 
-    def kill(self) -> None:
-        assert self.app is not None
-        self.app.kill()
+    def kill(self, *names: str) -> None:
+        """End processes suddenly: those, or all."""
+        for name in names or self.names:
+            self.running[name].kill()
 
-    def stop(self) -> int:
-        assert self.app is not None
-        return self.app.terminate()
+    def stop(self, *names: str) -> dict[str, int]:
+        """End processes in order, those or all; their exit codes."""
+        return {name: self.running[name].terminate() for name in names or self.names}
 
     def close(self) -> None:
-        if self.app is not None and self.runs:
-            self.app.kill()
+        for it in self.running.values():
+            if it.process.poll() is None:
+                it.kill()
 
     def command(self, *arguments: str, **more: str) -> str:
         done = run(self.environment | more, *arguments)
         assert done.returncode == 0, (arguments, done.stderr)
         return done.stdout
 
-    def install(self) -> None:
+    def install(self, api_version: str = "v2") -> None:
         self.outside.post(f"{self.outside.saleor}/simulator/install", {"manifest_url": f"{self.url}/api/manifest"})
         self.command(
             *("account", "set", "--shop", self.shop, "--environment", "test", "--msn", DEFAULT_MERCHANT.msn),
             *("--client-id", DEFAULT_MERCHANT.client_id, "--agreement-url", "http://127.0.0.1/my-subscription"),
+            *("--api-version", api_version),
             VIPPS_CLIENT_SECRET=DEFAULT_MERCHANT.client_secret,
             VIPPS_SUBSCRIPTION_KEY=DEFAULT_MERCHANT.subscription_key,
         )
 
-    def subscribe(self) -> tuple[str, str]:
-        """A new customer and an approved agreement."""
+    def subscribe(self, **more: Any) -> tuple[str, str]:
+        """A new customer and an approved agreement, with more in it than usual."""
         simulator = f"{self.outside.saleor}/simulator"
         customer = self.outside.post(f"{simulator}/customers", {"email": f"{secrets.token_hex(6)}@example.com"})["id"]
         token = self.outside.post(f"{simulator}/tokens", {"kind": "customer", "user": customer})["token"]
@@ -209,6 +256,7 @@ class Machine:
             "productName": "Coffee",
             "interval": {"unit": "MONTH", "count": 1},
             "redirectUrl": "http://127.0.0.1/thanks",
+            **more,
         }
         headers = {"Authorization": f"Bearer {token}"}
         body = {"query": query, "variables": {"input": wish}}

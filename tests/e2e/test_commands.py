@@ -125,10 +125,14 @@ def _agreement_of_somebody_else(place: Place) -> str:
 
 
 def test_explain_tells_the_story_of_an_orders_charge(place: Place, story: Story, order: dict[str, Any]) -> None:
-    moments = json.loads(command(place, "explain", "--shop", story.shop, order["id"], "--json"))
-    what = [it["what"] for it in moments]
+    def called() -> list[str]:
+        """The log of calls is written down a second later."""
+        moments = json.loads(command(place, "explain", "--shop", story.shop, order["id"], "--json"))
+        what = [it["what"] for it in moments]
+        return what if "call.createCharge" in what else []
+
+    what = story.wait_for("the call", called)
     assert what.index("charge.stored") < what.index("charge.sent")
-    assert "call.createCharge" in what
     with pytest.raises(StoryError, match="no charge nothing-like-it"):
         command(place, "explain", "--shop", story.shop, "nothing-like-it")
 

@@ -371,3 +371,23 @@ class Interrupted:
 
     async def release_leases(self) -> None:
         await self._store.release_leases()
+
+
+class Beforehand:
+    """Any collaborator; something else happens right before each of its calls of one name."""
+
+    def __init__(self, inner: object, name: str, happening: Callable[[], Awaitable[object]]) -> None:
+        self._inner = inner
+        self._name = name
+        self._happening = happening
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        if name != self._name:
+            return method
+
+        async def call(*args: Any, **more: Any) -> Any:
+            await self._happening()
+            return await method(*args, **more)
+
+        return call
