@@ -1,13 +1,21 @@
 """Subscription orders: an order that names an agreement is charged on it, once, for its own total."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from app.domain.account import Account, Installation, system
 from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import DESCRIPTION_MAX, ORDER_SLOT, Charge, ChargeOrigin, ChargeStatus, check_limit
-from app.domain.errors import IllegalState, InvalidInput, LimitExceeded, Misconfigured, NotFound, ProviderError
+from app.domain.errors import (
+    IllegalState,
+    InvalidInput,
+    LimitExceeded,
+    Misconfigured,
+    NotFound,
+    ProviderError,
+    Rejected,
+)
 from app.domain.money import Money
 from app.domain.operation import OperationKind
 from app.domain.order import NOT_CHARGED, Order, OrderReport, order_id_for, refusal
@@ -34,7 +42,7 @@ async def _charge_order(deps: Deps, installation: Installation, order_id: str) -
     order = await deps.shop.order(installation, order_id)
     if order is None:
         return await _without_order(deps, installation.shop, order_id)
-    charge = await _charge_of(deps, order.id, installation.shop)
+    charge = await _charge_of(deps, order.id, installation.shop) or await _recognised(deps, installation.shop, order)
     if charge is not None:
         return await _follow(deps, installation, order, charge)
     if order.agreement_id is None:
@@ -144,6 +152,25 @@ async def _store(deps: Deps, shop: str, order: Order, agreement: Agreement, tota
             what = AuditEntry(shop, charge.actor, "charge.stored", charge.order_id, deps.clock(), reason=order.id)
             await unit.audit.add([what])
     return Stored(charge, account, mine=True) if added else Stored(await _charge_of(deps, order.id, shop) or charge)
+
+
+async def _recognised(deps: Deps, shop: str, order: Order) -> Charge | None:
+    """The charge that the order shows and our database does not have: it is the order's, whatever becomes of it."""
+    if not order.names_a_charge:
+        return None
+    order_id = order_id_for(shop, order.id)
+    async with deps.store.begin() as unit:
+        agreement = await unit.agreements.get(shop, order.agreement_id or "")
+    if agreement is None:
+        return None
+    with suppress(NotFound, Rejected):
+        await refresh_charge(deps, system(shop).actor, agreement, order_id)
+    async with deps.store.begin() as unit:
+        found = (await unit.charges.with_order_ids(shop, [order_id])).get(order_id)
+    if found is None or found.agreement_id != agreement.agreement_id:
+        return None
+    wanted = replace(found, origin=ChargeOrigin.ORDER, saleor_order=order.id, slot=ORDER_SLOT + order.id)
+    return await _known_already(deps, wanted)
 
 
 async def _known_already(deps: Deps, charge: Charge) -> Charge | None:

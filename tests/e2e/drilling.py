@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import random
 import sqlite3
 import threading
@@ -91,15 +92,16 @@ class Client:
 
 @dataclass
 class Reaper:
-    """Kills one of the machine's processes after the other, every so often, and starts it again at once.
+    """Kills one of the machine's processes after the other, every so many seconds, and starts it again at once.
 
-    Who is next has come up since its last death; a machine of one process is left so long to work each time.
+    Each is left so long to work, so that a slow machine gets on too.
     """
 
     machine: Machine
     every: float = 2.0
     deaths: list[tuple[float, str]] = field(default_factory=list)
     found_dead: list[str] = field(default_factory=list)
+    _up_since: dict[str, float] = field(default_factory=dict)
     _enough: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -113,17 +115,27 @@ class Reaper:
             thread.join()
 
     def _run(self) -> None:
-        turns = itertools.cycle(self.machine.names)
-        while not self._enough.wait(self.every):
-            name = next(turns)
+        last = time.monotonic()
+        for name in itertools.cycle(self.machine.names):
+            while time.monotonic() - last < self.every or self._is_at_work_too_shortly(name):
+                if self._enough.wait(0.1):
+                    return
+                self._look_who_is_up()
             if not self.machine.runs(name):
                 self.found_dead.append(name)
             self.machine.kill(name)
-            self.deaths.append((time.monotonic(), name))
+            last = time.monotonic()
+            self.deaths.append((last, name))
+            self._up_since.pop(name, None)
             self.machine.launch(name)
-            following = self.machine.names[len(self.deaths) % len(self.machine.names)]
-            while not self._enough.is_set() and self.machine.runs(following) and not self.machine.is_up(following):
-                time.sleep(0.1)
+
+    def _look_who_is_up(self) -> None:
+        for name in set(self.machine.names) - set(self._up_since):
+            if self.machine.is_up(name):
+                self._up_since[name] = time.monotonic()
+
+    def _is_at_work_too_shortly(self, name: str) -> bool:
+        return self.machine.runs(name) and time.monotonic() - self._up_since.get(name, math.inf) < self.every
 
 
 @dataclass(frozen=True)

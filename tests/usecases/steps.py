@@ -391,3 +391,14 @@ class Beforehand:
             return await method(*args, **more)
 
         return call
+
+
+def amounts(world: World, effect: str, charge_id: str | None = None) -> list[int]:
+    """What really happened at Vipps, to all charges or to one."""
+    return [it.amount for it in world.effects(effect) if charge_id in (None, it.charge_id)]
+
+
+async def operation_row(world: World, kind: OperationKind) -> dict[str, Any]:
+    """Of the one operation of that kind."""
+    [row] = [it for it in await raw(world, "operation") if it["kind"] == kind]
+    return row
