@@ -137,6 +137,7 @@ class Engine:
         while not self._stopping.is_set():
             try:
                 if self._dsn is None:
+                    self._memory.driver = InMemoryDriver()  # without the listeners of an earlier run
                     await self._carry(self._memory, asyncio.Event())
                 else:
                     async with self._carrying_connections() as (pool, lost):

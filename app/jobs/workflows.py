@@ -34,7 +34,7 @@ def handlers(deps: Deps, object_id: ObjectId) -> Mapping[Job, Handler]:
 
     async def draft(shop: str, ids: Sequence[str]) -> None:
         for row_id in ids:
-            with suppress(RecurringError):  # the sweeper looks at it again in a minute
+            with suppress(RecurringError):  # the next look is on its way, and behind it the sweeper
                 await follow_draft(deps, shop, row_id, ACTOR)
 
     return {

@@ -155,8 +155,11 @@ async def _store(deps: Deps, shop: str, order: Order, agreement: Agreement, tota
 
 
 async def _recognised(deps: Deps, shop: str, order: Order) -> Charge | None:
-    """The charge that the order shows and our database does not have: it is the order's, whatever becomes of it."""
-    if not order.names_a_charge:
+    """The charge that the order shows and our database does not have: it is the order's, whatever becomes of it.
+
+    Nor is an order that nobody wants any more let go before Vipps was asked: nobody may have been told of its charge.
+    """
+    if not order.names_a_charge and order.unwanted is None:
         return None
     order_id = order_id_for(shop, order.id)
     async with deps.store.begin() as unit:

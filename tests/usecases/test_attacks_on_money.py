@@ -18,6 +18,7 @@ from app.domain.order import AGREEMENT_KEY, CHARGE_KEY
 from app.domain.plan import IntervalUnit
 from app.domain.provider import RecurringProvider
 from app.domain.records import AgreementFilter, Page
+from app.saleor.payloads import object_of
 from app.saleor.simulator.models import Order
 from app.saleor.simulator.server import create_app as saleor_app
 from app.saleor.simulator.simulator import Simulator as SaleorSimulator
@@ -29,6 +30,7 @@ from app.usecases.agreements import (
     list_agreements,
 )
 from app.usecases.charges import ChargeMake, make_charges
+from app.usecases.inbox import apply_inbox
 from app.usecases.installations import forget_shop
 from app.usecases.money_moves import ChargeMove
 from app.usecases.nightly import reconcile_all
@@ -497,3 +499,23 @@ async def test_what_v2_has_no_words_for_waits_until_the_account_speaks_v3_again(
 
     assert amounts(world, "create") == [10_000]
     assert [row["charge_id"] for row in await raw(world, "charge")] == ["box-2026-1"]
+
+
+@on_sqlite
+async def test_nor_where_the_order_was_never_told_of_its_charge_before_it_was_cancelled(world: World) -> None:
+    who = await a_subscriber(world)
+    order = an_order(world, who)
+    await world.saleor.deliver()
+    _, shop, [entry] = world.jobs.waiting[0]
+    world.jobs.waiting.clear()
+    dying = mortal(world.context.deps, Life(dies_on="after create_charge"))
+    with pytest.raises(Died):
+        await apply_inbox(dying, object_of, shop, entry)
+    await restore(world, without=("charge", "inbox", "audit"))
+    world.saleor.cancel_order(order)
+    await world.drain()
+
+    await nights(world, 3)
+
+    assert world.effects("charge") == []
+    assert status_of(order) == "CANCELLED"
