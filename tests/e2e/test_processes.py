@@ -185,11 +185,6 @@ def test_a_job_engine_that_is_not_installed_is_told_in_one_line(tmp_path: Path, 
     assert "vipps-recurring migrate" in _refused(run(machine.environment, "worker"))
 
 
-def test_on_sqlite_there_is_no_worker_beside_serve(tmp_path: Path) -> None:
-    machine = _nobody_around(tmp_path)
-    assert "inside serve" in _refused(run(machine.environment, "worker"))
-
-
 def test_a_process_that_is_asked_to_end_does_so_in_order(on_sqlite: Machine) -> None:
     before = len(on_sqlite.errors())
     began = time.monotonic()
