@@ -58,13 +58,19 @@ class Operation:
     failure: str | None = field(default=None)
 
 
+_FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 86_400.0
 
 
-def backoff(attempts: int, jitter: float, retry_after: float | None = None, least: float = 0.0) -> timedelta:
+def backoff(
+    attempts: int, age: timedelta, jitter: float, retry_after: float | None = None, least: float = 0.0
+) -> timedelta:
     """When to try again: 5 s, doubling to an hour, spread by `jitter` (0 to 1).
 
-    Never before `retry_after` seconds, and never before `least`, which a rate limit per object may ask for.
+    No longer than what is tried is old: an attempt whose process was killed is counted like one that failed, and many
+    deaths in a minute are no reason to wait for an hour. Never before `retry_after` seconds, and never before `least`,
+    which a rate limit per object may ask for.
     """
-    pause = min(5.0 * 2.0 ** min(max(attempts - 1, 0), 10), 3600.0) * (0.75 + jitter / 2)
+    doubled = min(_FIRST_PAUSE * 2.0 ** min(max(attempts - 1, 0), 10), 3600.0)
+    pause = min(doubled, max(age.total_seconds(), _FIRST_PAUSE)) * (0.75 + jitter / 2)
     return timedelta(seconds=max(pause, least, min(retry_after or 0.0, _LONGEST_PAUSE)))

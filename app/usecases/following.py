@@ -55,7 +55,7 @@ async def _by_way_of_order(deps: Deps, charge: Charge) -> None:
         await resume_charge(deps, charge.shop, charge.id)
     except ProviderError as error:
         # Whether the order still wants it cannot be asked now: later, and without keeping the others waiting.
-        at = next_attempt(deps, charge.attempts, error)
+        at = next_attempt(deps, charge.attempts, charge.created_at, error)
         async with deps.store.begin() as unit:
             await unit.charges.look_again(charge.shop, charge.id, at)
         await deps.jobs.enqueue(Job.CHARGE_CHUNK, charge.shop, [charge.id], after=at - now)

@@ -39,7 +39,7 @@ async def _done(deps: Deps, entry: InboxEntry, result: str) -> None:
 
 async def _again(deps: Deps, entry: InboxEntry, error: RecurringError) -> None:
     now, dead = deps.clock(), entry.attempts >= deps.limits.inbox_attempts
-    at = next_attempt(deps, entry.attempts, error)
+    at = next_attempt(deps, entry.attempts, entry.received_at, error)
     async with deps.store.begin() as unit:
         if dead:
             reason = f"given up after {entry.attempts} attempts: {error.message}"

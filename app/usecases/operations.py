@@ -317,7 +317,7 @@ def _after(operation: Operation, what: str) -> int:
 
 async def _later(deps: Deps, operation: Operation, error: RecurringError) -> tuple[Operation, RecurringError]:
     dead = given_up(deps, operation.attempts, error)
-    at = None if dead else next_attempt(deps, operation.attempts, error, _PER_OBJECT)
+    at = None if dead else next_attempt(deps, operation.attempts, operation.created_at, error, _PER_OBJECT)
     after = replace(
         operation,
         failure_code=error.code,

@@ -18,11 +18,13 @@ def today(deps: Deps) -> date:
     return deps.clock().astimezone(_MARKET_TIME).date()
 
 
-def next_attempt(deps: Deps, attempts: int, error: RecurringError, least: float = 0.0) -> datetime:
+def next_attempt(deps: Deps, attempts: int, since: datetime, error: RecurringError, least: float = 0.0) -> datetime:
+    """`since` is when it was first asked for: nothing waits for longer than it is old."""
     if isinstance(error, Misconfigured):
         return deps.clock() + _MERCHANT_PAUSE
     wait = error.retry_after if isinstance(error, ProviderError) else None
-    return deps.clock() + backoff(attempts, deps.jitter(), wait, least)
+    now = deps.clock()
+    return now + backoff(attempts, now - since, deps.jitter(), wait, least)
 
 
 def given_up(deps: Deps, attempts: int, error: RecurringError) -> str | None:

@@ -130,7 +130,7 @@ def later(deps: Deps, charge: Charge, error: RecurringError) -> Sent:
         charge,
         failure_code=error.code,
         failure=error.message,
-        next_attempt_at=None if dead else next_attempt(deps, charge.attempts, error, least),
+        next_attempt_at=None if dead else next_attempt(deps, charge.attempts, charge.created_at, error, least),
         lease_until=None,
         dead=dead,
     )

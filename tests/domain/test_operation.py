@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from app.domain.operation import backoff, key_for
 
+OLD = timedelta(days=1)
+AGES = st.timedeltas(timedelta(seconds=-60), timedelta(days=30))
 VERBS = st.sampled_from(["create-charge", "create-agreement", "refund", "stop", "capture"])
 
 
@@ -35,21 +37,39 @@ def test_two_intents_have_two_keys(verb: str, other_verb: str, one: object, othe
     ("attempts", "seconds"), [(0, 5), (1, 5), (2, 10), (3, 20), (6, 160), (10, 2560), (11, 3600), (5000, 3600)]
 )
 def test_waiting_doubles_up_to_an_hour(attempts: int, seconds: int) -> None:
-    assert backoff(attempts, 0.5) == timedelta(seconds=seconds)
+    assert backoff(attempts, OLD, 0.5) == timedelta(seconds=seconds)
 
 
-@given(st.integers(0, 10_000), st.floats(0, 1))
-def test_waiting_spreads_by_a_quarter_either_way(attempts: int, jitter: float) -> None:
-    middle = backoff(attempts, 0.5)
-    assert middle * 0.74 < backoff(attempts, jitter) < middle * 1.26
+@pytest.mark.parametrize(("age", "seconds"), [(-60, 5), (0, 5), (4, 5), (60, 60), (1800, 1800), (7200, 3600)])
+def test_nothing_waits_for_longer_than_it_is_old_however_often_it_was_tried(age: int, seconds: int) -> None:
+    """An attempt that was killed counts like one that failed: fifty deaths in a minute are not fifty failures."""
+    assert backoff(50, timedelta(seconds=age), 0.5) == timedelta(seconds=seconds)
 
 
-@given(st.integers(0, 50), st.floats(0, 1), st.floats(0, 86_400))
-def test_nobody_is_asked_again_before_the_time_they_named(attempts: int, jitter: float, retry_after: float) -> None:
-    assert backoff(attempts, jitter, retry_after) >= timedelta(seconds=retry_after)
-    assert backoff(attempts, jitter, retry_after) >= backoff(attempts, jitter)
+def test_what_only_fails_still_waits_longer_each_time() -> None:
+    age, pauses = timedelta(), []
+    for attempts in range(1, 13):
+        pauses.append(backoff(attempts, age, 0.5))
+        age += pauses[-1]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == timedelta(hours=1)
+
+
+@given(st.integers(0, 10_000), AGES, st.floats(0, 1))
+def test_waiting_spreads_by_a_quarter_either_way(attempts: int, age: timedelta, jitter: float) -> None:
+    middle = backoff(attempts, age, 0.5)
+    assert middle * 0.74 < backoff(attempts, age, jitter) < middle * 1.26
+
+
+@given(st.integers(0, 50), AGES, st.floats(0, 1), st.floats(0, 86_400), st.floats(0, 60))
+def test_nobody_is_asked_again_before_the_time_they_named(
+    attempts: int, age: timedelta, jitter: float, retry_after: float, least: float
+) -> None:
+    assert backoff(attempts, age, jitter, retry_after) >= timedelta(seconds=retry_after)
+    assert backoff(attempts, age, jitter, retry_after) >= backoff(attempts, age, jitter)
+    assert backoff(attempts, age, jitter, least=least) >= timedelta(seconds=least)
 
 
 @pytest.mark.parametrize("retry_after", [1e12, 1e20, float("inf")])
 def test_a_senseless_time_to_wait_breaks_nothing(retry_after: float) -> None:
-    assert backoff(1, 0.5, retry_after) <= timedelta(days=366)
+    assert backoff(1, OLD, 0.5, retry_after) <= timedelta(days=366)

@@ -19,6 +19,7 @@ from app.usecases.agreements import AgreementChange, cancel_agreements, update_a
 from app.usecases.charges import ChargeMake, get_charges, make_charges
 from app.usecases.inbox import apply_inbox
 from app.usecases.money_moves import ChargeMove, move
+from app.usecases.operations import resume_operation
 from app.usecases.ports import Deps
 from app.usecases.sending import resume_charge
 from tests.builders import a_charge, an_installation
@@ -37,6 +38,7 @@ from tests.usecases.steps import (
     another_worker,
     charge_of,
     creations,
+    hears_vipps,
     keys_and_bodies,
     mortal,
     moved,
@@ -46,6 +48,7 @@ from tests.usecases.steps import (
     reason_of,
     recover,
     status_of,
+    stored_charges,
     swept_by,
     trouble,
 )
@@ -122,6 +125,75 @@ async def test_a_restart_gives_back_the_leases_of_a_dead_process_at_once(world: 
 
     assert len(world.effects("create")) == 1
     assert status_of(order) == "DUE"
+
+
+Resume = Callable[[Deps], Awaitable[object]]
+
+
+async def _a_charge_to_die_over(world: World) -> Resume:
+    who = await a_subscriber(world)
+    [charge] = await stored_charges(world, who.agreement, 1)
+    return lambda deps: resume_charge(deps, SHOP, charge.id)
+
+
+async def _a_refund_to_die_over(world: World) -> Resume:
+    wanted = replace(await a_collected_charge(world), idempotency_key="wish")
+    with contextlib.suppress(Died):
+        await move(mortal(world.context.deps, Life(dies_on="before refund_charge")), MACHINE, [wanted])
+    [row] = [it for it in await raw(world, "operation") if it["kind"] == "REFUND"]
+    return lambda deps: resume_operation(deps, SHOP, row["id"])
+
+
+async def _a_webhook_to_die_over(world: World) -> Resume:
+    await hears_vipps(world)
+    who = await a_subscriber(world)
+    await world.drain()
+    world.vipps.stop_in_app(who.agreement)
+    await world.vipps.deliver()
+    _, shop, [entry] = world.jobs.waiting.pop()
+    return lambda deps: apply_inbox(deps, object_of, shop, entry)
+
+
+# Each: what is resumed, the call that its process dies before, the operation, and what its row says when it is done.
+DEADLY: dict[str, tuple[Callable[[World], Awaitable[Resume]], str, str, tuple[str, str]]] = {
+    "charge": (_a_charge_to_die_over, "create_charge", "createCharge", ("NEW", "PENDING")),
+    "operation": (_a_refund_to_die_over, "get_charge", "getCharge", ("OPEN", "DONE")),
+    "inbox": (_a_webhook_to_die_over, "get_agreement", "getAgreement", ("WAITING", "DONE")),
+}
+
+
+@pytest.mark.parametrize("table", DEADLY)
+async def test_what_many_processes_died_over_is_tried_again_soon(world: World, table: str) -> None:
+    """Twelve deaths are twelve attempts: were they counted as failures, the next pause would be an hour."""
+    begin, deadly, operation, (open_, done) = DEADLY[table]
+    resume = await begin(world)
+    began = world.time.now
+    for _ in range(12):
+        await _leases_end(world)
+        with pytest.raises(Died):
+            await resume(mortal(world.context.deps, Life(dies_on=f"before {deadly}")))
+    await _leases_end(world)
+    trouble(world, operation, {"kind": "status", "status": 503})
+    await resume(world.context.deps)
+    [row] = [it for it in await raw(world, table) if it["status"] == open_]
+    assert row["attempts"] > 12
+    world.jobs.waiting.clear()
+    world.jobs.later.clear()
+
+    # A minute is the least that Vipps' limit on repeated creations asks for.
+    world.advance(max((world.time.now - began) * 1.25, timedelta(seconds=60)))
+    await world.sweep()
+
+    assert done in {it["status"] for it in await raw(world, table) if it["id"] == row["id"]}
+
+
+async def _leases_end(world: World) -> None:
+    """On SQLite by the next start, some seconds later; on PostgreSQL in their time."""
+    if world.context.store.sqlite:
+        world.advance(timedelta(seconds=2))
+        await world.context.store.release_leases()
+    else:
+        world.advance(timedelta(seconds=world.context.deps.limits.lease_seconds + 1))
 
 
 async def test_a_charge_by_api_whose_process_dies_at_any_step_is_made_once(world: World) -> None:
