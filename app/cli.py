@@ -54,6 +54,7 @@ def _with_context(work: Callable[["Context"], Awaitable[T]]) -> T:
     async def run() -> T:
         context = build(settings)
         try:
+            await context.store.require_answer()
             if context.store.sqlite:
                 await context.store.migrate()
             return await work(context)

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     def _driver(cls, url: str) -> str:
         if url and not url.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
             raise ValueError("must start with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+        try:
+            _ = urlsplit(url).port
+        except ValueError:
+            # The port is then a part of the password, which is not shown.
+            raise ValueError("cannot be read; in the password, write / as %2F, # as %23, ? as %3F, @ as %40") from None
         return url
 
     @property

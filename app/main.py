@@ -22,7 +22,7 @@ from app.observability import Metrics
 from app.saleor.client import SaleorClient
 from app.saleor.manifest import app_identifier
 from app.saleor.network import GuardedResolver, ShopRules
-from app.storage.database import SqlStore
+from app.storage.database import SqlStore, unusable
 from app.storage.secrets import SecretBox
 from app.usecases.journal import CallJournal
 from app.usecases.keys import KeyRing
@@ -192,16 +192,22 @@ def build(
 
 async def require_database(settings: Settings) -> None:
     """PostgreSQL is shared, so it is migrated by a command: raises where it is away or not up to date."""
+    from app.jobs.engine import Engine  # which the other commands do without, for a quick start
+
     if settings.database.startswith("sqlite"):
         return
     store = SqlStore(settings.database, SecretBox(list(settings.secret_key)))
+    engine = Engine(lambda _: None, settings.database)
     try:
-        if not await store.migrated():
-            raise Misconfigured("the database is not up to date: run vipps-recurring migrate")
-    except OSError as error:
-        raise Misconfigured(f"the database cannot be reached: {error.strerror or type(error).__name__}") from error
+        migrated, installed = await store.migrated(), await engine.installed()
+    except Exception as error:  # whatever a driver raises, the database cannot be used
+        raise unusable(error) from error
     finally:
         await store.close()
+    if not migrated:
+        raise Misconfigured("the database is not up to date: run vipps-recurring migrate")
+    if not installed:
+        raise Misconfigured("the job engine has no tables yet: run vipps-recurring migrate")
 
 
 async def prepare_database(context: Context) -> None:

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import __version__
 from app.config import Settings
 from app.domain.account import Caller
-from app.domain.errors import Misconfigured, RecurringError
+from app.domain.errors import RecurringError
 from app.gql import schema as graphql_schema
 from app.jobs.engine import Engine
 from app.main import Context, build, prepare_database
@@ -92,8 +92,6 @@ async def work_alone(settings: Settings, stop: asyncio.Event) -> None:
     """The `worker` command: carries jobs until it is told to stop."""
     metrics = Metrics()
     engine = Engine(metrics.bug, settings.database)
-    if not await engine.installed():
-        raise Misconfigured("the job engine has no tables yet: run vipps-recurring migrate")
     context = build(settings, jobs=engine, metrics=metrics)
     try:
         async with watching(context), working(context, engine) as carrying:

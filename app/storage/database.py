@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.domain.errors import Misconfigured
 from app.storage.repositories import SqlUnit
 from app.storage.secrets import SecretBox
 
@@ -31,6 +33,14 @@ class SqlStore:
     async def begin(self) -> AsyncIterator[SqlUnit]:
         async with self.engine.begin() as connection:
             yield SqlUnit(connection, self._secrets)
+
+    async def require_answer(self) -> None:
+        """Raises Misconfigured where the database does not let us in."""
+        try:
+            async with self.engine.connect():
+                pass
+        except Exception as error:  # whatever a driver raises, the database cannot be used
+            raise unusable(error) from error
 
     async def release_leases(self) -> None:
         async with self.begin() as unit:
@@ -60,6 +70,20 @@ class SqlStore:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def unusable(error: BaseException) -> Misconfigured:
+    """Why the database cannot be used, in a line for whoever starts us.
+
+    Only the server and the system are quoted: any other text may show DATABASE_URL, and with it the password.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, asyncpg.PostgresError | OSError):
+        cause = cause.__cause__
+    said = (getattr(cause, "strerror", None) or str(cause or "")).partition("\n")[0]
+    return Misconfigured(
+        f"the database cannot be used: {said or type(error).__name__}; check DATABASE_URL and that the server runs"
+    )
 
 
 def head() -> str:

@@ -5,7 +5,9 @@ import json
 import logging
 import os
 import re
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from app.cli import app as commands
+from app.demo import free_port
 from app.vipps.simulator import DEFAULT_MERCHANT
 from tests.e2e.machines import (
     SCOPES,
@@ -180,9 +183,63 @@ def test_a_database_that_is_not_up_to_date_is_told_in_one_line(tmp_path: Path, p
     assert "vipps-recurring migrate" in _refused(run(machine.environment, command))
 
 
-def test_a_job_engine_that_is_not_installed_is_told_in_one_line(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_job_engine_that_is_not_installed_is_told_in_one_line(
+    tmp_path: Path, request: pytest.FixtureRequest, command: str
+) -> None:
     machine = _nobody_around(tmp_path, request.getfixturevalue("_postgres_migrated"))
-    assert "vipps-recurring migrate" in _refused(run(machine.environment, "worker"))
+    assert "the job engine has no tables yet: run vipps-recurring migrate" in _refused(
+        run(machine.environment, command)
+    )
+
+
+class _NoEntry(socketserver.BaseRequestHandler):
+    """A PostgreSQL server that lets nobody in."""
+
+    def handle(self) -> None:
+        tls_wanted = 80877103
+        while len(start := self.request.recv(1024)) >= 8 and int.from_bytes(start[4:8]) == tls_wanted:
+            self.request.sendall(b"N")
+        fields = b'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user "app"\0\0'
+        self.request.sendall(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+
+
+@pytest.fixture
+def no_entry() -> Iterator[str]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _NoEntry) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_database_that_does_not_let_us_in_is_told_in_one_line_without_its_password(
+    tmp_path: Path, postgres: Any, no_entry: str
+) -> None:
+    server = httpx.URL(postgres.create().replace("+asyncpg", "")).netloc.decode()
+    # What is started, with which database, and what is said of it.
+    cases = [
+        ("serve", f"{no_entry}/shop", "password authentication failed"),
+        ("worker", f"{no_entry}/shop", "password authentication failed"),
+        ("migrate", f"{no_entry}/shop", "password authentication failed"),
+        ("serve", f"{server}/nothing_like_it", 'database "nothing_like_it" does not exist'),
+        ("serve", f"127.0.0.1:{free_port()}/shop", "Connect call failed"),
+        ("serve", "no-such-host.invalid/shop", ""),
+    ]
+
+    def attempt(case: tuple[str, str, str]) -> subprocess.CompletedProcess[str]:
+        url = f"postgresql+asyncpg://postgres:hush-hush@{case[1]}"
+        return run(_nobody_around(tmp_path, url).environment, case[0])
+
+    with ThreadPoolExecutor(2) as threads:
+        ended = list(zip(cases, threads.map(attempt, cases), strict=True))
+
+    for case, done in ended:
+        line = _refused(done)
+        assert line.startswith("the database cannot be used: "), case
+        assert case[2] in line, case
+        assert "hush-hush" not in done.stdout + done.stderr, case
 
 
 def test_a_process_that_is_asked_to_end_does_so_in_order(on_sqlite: Machine) -> None:
@@ -214,6 +271,11 @@ MISTAKES: dict[str, tuple[dict[str, str], list[str], str]] = {
         GOOD | {"DATABASE_URL": "mysql://root:hush-hush@db/x", "MAX_SYNC_BATCH": "0"},
         ["DATABASE_URL", "MAX_SYNC_BATCH"],
         "hush-hush",
+    ),
+    "a password that is not written as it must be": (
+        GOOD | {"DATABASE_URL": "postgresql+asyncpg://shop:hush/hush@db/shop"},
+        ["DATABASE_URL"],
+        "hush",
     ),
     "many at once": (
         {"APP_URL": "ftp://hush", "SECRET_KEY": "hush", "LOG_LEVEL": "hush", "PRIVATE_NETWORKS": "hush"},
