@@ -127,10 +127,20 @@ def run_worker() -> None:
         await work_alone(settings, stop)
 
     try:
-        asyncio.run(run())
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(run())
     except RecurringError as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(1) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """As uvicorn chooses for `serve`: uvloop where it is installed, else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:  # it is not made for Windows
+        return None
+    return uvloop.new_event_loop
 
 
 @app.command()

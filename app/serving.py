@@ -95,7 +95,8 @@ async def work_alone(settings: Settings, stop: asyncio.Event) -> None:
     context = build(settings, jobs=engine, metrics=metrics)
     try:
         async with watching(context), working(context, engine) as carrying:
-            structlog.get_logger().info("worker.ready")
+            loop = type(asyncio.get_running_loop()).__module__
+            structlog.get_logger().info("worker.ready", loop=loop)
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({stopping, carrying}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()

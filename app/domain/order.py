@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.domain.agreement import Agreement, AgreementStatus
+from app.domain.charge import ChargeStatus
 from app.domain.money import Money
 
 AGREEMENT_KEY = "vipps-recurring.agreement"
@@ -14,6 +15,7 @@ REASON_KEY = "vipps-recurring.reason"
 NOT_CHARGED = "NOT_CHARGED"
 _DEAD = frozenset({"CANCELED", "EXPIRED", "RETURNED"})
 _NOT_YET = frozenset({"DRAFT", "UNCONFIRMED"})
+_ON_ITS_WAY = frozenset({ChargeStatus.PENDING.value, ChargeStatus.DUE.value})  # which staff are told in the same words
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,10 @@ def order_id_for(shop: str, order: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """What staff shall see on the order: private metadata for machines and filters, a note for people."""
+    """What staff shall see on the order: private metadata for machines and filters, a note for people.
+
+    Without a `note` the order has these words already.
+    """
 
     order: str
     status: str
@@ -91,6 +96,12 @@ class OrderReport:
     def stands_on(self, order: Order) -> bool:
         """True where the order says so already; this is what ends the loop of our own ORDER_METADATA_UPDATED."""
         return all(order.private_metadata.get(key, "") == value for key, value in self.metadata().items())
+
+    def without_repeating(self, order: Order) -> "OrderReport":
+        """The same, without its note where the order was given the same words with an earlier status."""
+        shown = order.private_metadata.get(STATUS_KEY, "")
+        same_words = {shown, self.status} <= _ON_ITS_WAY and replace(self, status=shown).stands_on(order)
+        return replace(self, note="") if same_words else self
 
 
 def refusal(order: Order, agreement: Agreement | None) -> str | None:

@@ -85,15 +85,19 @@ class SaleorClient:
         raise Unavailable(f"the shop shows more than {_MAX_PAGES} pages of orders with an agreement since {day}")
 
     async def report(self, installation: Installation, report: OrderReport) -> None:
-        """Both writes in one request. A repeat adds the note again, so callers look at the metadata first."""
+        """One request for both, or for the metadata alone where there is no note.
+
+        A repeat adds the note again, so callers look at the metadata first.
+        """
         variables = {
             "order": report.order,
             "metadata": [{"key": key, "value": value} for key, value in report.metadata().items()],
             "note": report.note,
+            "withNote": bool(report.note),
         }
         name = "mutations/report-charge"
         data = await self._query(installation.shop, _token(installation), name, variables, write=True)
-        for mutation in ("updatePrivateMetadata", "orderNoteAdd"):
+        for mutation in ("updatePrivateMetadata", "orderNoteAdd") if report.note else ("updatePrivateMetadata",):
             errors = _object(data.get(mutation)).get("errors")
             if errors is None or errors:
                 raise Misconfigured(f"Saleor refused {mutation}: {_texts(errors)}")

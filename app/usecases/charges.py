@@ -108,9 +108,8 @@ async def make_charges(deps: Deps, caller: Caller, items: Sequence[ChargeMake | 
         await unit.audit.add([_stored(charge) for charge in drafts.values() if charge.id in added])
         taken = [str(charge.slot) for charge in drafts.values() if charge.id not in added]
         earlier = await unit.charges.by_slots(caller.shop, taken)
-    for index, draft in drafts.items():
-        if draft.id not in added:
-            await _again(deps, sheet, index, wanted[index], earlier.get(str(draft.slot)))
+    others = {index: draft for index, draft in drafts.items() if draft.id not in added}
+    await _again(deps, sheet, {it: (wanted[it], earlier.get(str(draft.slot))) for it, draft in others.items()})
     mine = {index: draft for index, draft in drafts.items() if draft.id in added}
     if mine:
         async with held(deps, list(mine.values())):
@@ -128,14 +127,12 @@ async def _new_ones(deps: Deps, caller: Caller, wanted: dict[int, ChargeMake], s
     async with deps.store.begin() as unit:
         by_slot = await unit.charges.by_slots(caller.shop, list(slots.values()))
         by_order_id = await unit.charges.with_order_ids(caller.shop, order_ids)
-    new: dict[int, ChargeMake] = {}
-    for index, make in wanted.items():
-        earlier = by_slot.get(slots.get(index, "")) or by_order_id.get(make.order_id or "")
-        if earlier is None:
-            new[index] = make
-        else:
-            await _again(deps, sheet, index, make, earlier)
-    return new
+    found = {
+        index: by_slot.get(slots.get(index, "")) or by_order_id.get(make.order_id or "")
+        for index, make in wanted.items()
+    }
+    await _again(deps, sheet, {index: (wanted[index], earlier) for index, earlier in found.items() if earlier})
+    return {index: make for index, make in wanted.items() if found[index] is None}
 
 
 def _readable(caller: Caller, items: Sequence[ChargeMake | Malformed], sheet: Sheet) -> dict[int, ChargeMake]:
@@ -232,12 +229,18 @@ def new_charge(
     )
 
 
-async def _again(deps: Deps, sheet: Sheet, index: int, make: ChargeMake, earlier: Charge | None) -> None:
-    """Answer an item that was asked for before: the same charge for the same key, never a second one."""
-    try:
-        sheet.answer(index, make.agreement_id, await _earlier_charge(deps, make, earlier))
-    except RecurringError as error:
-        sheet.refuse(index, make.agreement_id, error)
+async def _again(deps: Deps, sheet: Sheet, asked: Mapping[int, tuple[ChargeMake, Charge | None]]) -> None:
+    """Answer items that were asked for before: the same charge for the same key, never a second one."""
+
+    async def answer(it: tuple[ChargeMake, Charge | None]) -> Charge:
+        return await _earlier_charge(deps, *it)
+
+    answers = await each(deps, list(asked.values()), lambda it: it[0].agreement_id, answer)
+    for index, it in zip(asked, answers.items, strict=True):
+        if it.error is not None:
+            sheet.refuse(index, it.id, it.error)
+        else:
+            sheet.answer(index, it.id, it.value)
 
 
 async def _earlier_charge(deps: Deps, make: ChargeMake, earlier: Charge | None) -> Charge:

@@ -232,7 +232,9 @@ async def report_charge(deps: Deps, installation: Installation, charge: Charge, 
         claimed = await unit.charges.claim_report(charge.shop, charge.id, now, until)
     if claimed is None or claimed.saleor_order is None:
         return
-    order = order or await deps.shop.order(installation, claimed.saleor_order)
+    if order is None or claimed.reported is not None:
+        # Read anew: another process may have told it something since it was read.
+        order = await deps.shop.order(installation, claimed.saleor_order)
     if order is not None:
         await _tell(deps, installation, order, _report(claimed, order.unwanted))
     async with deps.store.begin() as unit:
@@ -250,7 +252,7 @@ async def _fresh(deps: Deps, charge: Charge) -> None:
 
 async def _tell(deps: Deps, installation: Installation, order: Order, report: OrderReport) -> None:
     if not report.stands_on(order):
-        await deps.shop.report(installation, report)
+        await deps.shop.report(installation, report.without_repeating(order))
 
 
 def _refused(order: Order, reason: str) -> OrderReport:

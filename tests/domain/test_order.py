@@ -1,5 +1,6 @@
 """Which orders may be charged, and what staff read where one may not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -98,3 +99,20 @@ def test_a_report_stands_once_the_order_shows_all_of_it() -> None:
     assert not report.stands_on(an_order(private_metadata={}))
     assert not report.stands_on(an_order(private_metadata=shown | {"vipps-recurring.charge": "chr-1"}))
     assert not report.stands_on(an_order(metadata=shown))
+
+
+@pytest.mark.parametrize(
+    ("shown", "status", "charge", "noted"),
+    [
+        ("PENDING", "DUE", "chr-1", False),
+        ("DUE", "PENDING", "chr-1", False),
+        ("PENDING", "DUE", "chr-2", True),
+        ("DUE", "CHARGED", "chr-1", True),
+        (NOT_CHARGED, "DUE", "chr-1", True),
+        ("", "PENDING", "chr-1", True),
+    ],
+)
+def test_an_order_is_not_given_the_same_words_twice(shown: str, status: str, charge: str, *, noted: bool) -> None:
+    order = an_order(private_metadata={"vipps-recurring.status": shown, "vipps-recurring.charge": "chr-1"})
+    report = OrderReport(order.id, status, "Vipps charges 199.00 NOK", charge)
+    assert report.without_repeating(order) == (report if noted else replace(report, note=""))

@@ -29,7 +29,6 @@ TROUBLE: tuple[dict[str, Any], ...] = (
     {"kind": "slow", "probability": 0.02, "seconds": 1.0},
 )
 KEPT = ("do not make it anew", "it is followed up")  # said of an item that the app sees through by itself
-_REPORTED = ("PENDING", "DUE")  # the statuses that a charge may have had by then, each with a note on its order
 _TRANSIENT = {"UNAVAILABLE", "OUTCOME_UNKNOWN"}
 _PATIENCE = 180.0  # seconds in which a client gets an answer, whoever is killed
 
@@ -242,7 +241,7 @@ class Books:
         charge_of = {it["saleor_order"]: it["charge_id"] for it in mine}
         for order in machine.outside.get(f"{machine.outside.saleor}/simulator/orders"):
             assert order["privateMetadata"]["vipps-recurring.charge"] == charge_of[order["id"]]
-            assert len(order["notes"]) <= len(_REPORTED), order["notes"]
+            assert len(order["notes"]) == 1, order["notes"]
         return {it["order_id"]: it["amount"] for it in mine}
 
 

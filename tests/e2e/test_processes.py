@@ -7,6 +7,7 @@ import os
 import re
 import socketserver
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -145,6 +146,8 @@ def test_workers_on_postgresql_carry_the_charges_and_leave_one_where_they_are_ki
         assert _ready(machine) == {"database": True, "worker": False}
         machine.start()
         assert _ready(machine) == {"database": True, "worker": True}
+        [said] = [line for line in machine.log("worker-1").read_text().splitlines() if "worker.ready" in line]
+        assert json.loads(said)["loop"] == ("asyncio.windows_events" if sys.platform == "win32" else "uvloop")
         machine.install()
         order, agreement = _killed_while_charging(machine, {"kind": "timeout-after"}, "worker-1")
         # Another process could live still, so the leases have to run out: here they do without the wait.

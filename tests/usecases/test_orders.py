@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from app.domain.account import Installation
+from app.domain.charge import ChargeStatus
 from app.domain.order import AGREEMENT_KEY, Order, OrderReport
 from app.domain.records import AppIdentity
 from app.saleor.simulator.deliveries import Mischief, Status
 from app.saleor.simulator.models import Order as ShopOrder
 from app.usecases.agreements import cancel_agreements
 from app.usecases.installations import installed
-from app.usecases.orders import charge_order
+from app.usecases.orders import charge_order, report_charge
 from app.usecases.ports import Shop
 from app.vipps.simulator import DEFAULT_MERCHANT
 from tests.usecases.steps import (
@@ -29,6 +30,7 @@ from tests.usecases.steps import (
     charge_of,
     creations,
     notes_of,
+    only_order_created,
     raw,
     reason_of,
     recover,
@@ -191,6 +193,44 @@ async def test_a_collected_charge_is_written_back_once(world: World) -> None:
     charge = await charge_of(world, order)
     assert charge is not None
     assert charge.captured == 19_900
+
+
+@on_sqlite
+async def test_an_order_shows_that_its_charge_became_due_without_the_same_words_again(world: World) -> None:
+    who = await a_subscriber(world)
+    world.vipps.faults.add("status", status=503, operation="getCharge", times=None)
+    order = an_order(world, who)
+    await world.drain()
+    world.vipps.faults.clear()
+    shown = [status_of(order)]
+
+    await recover(world, rounds=2, pause=timedelta(hours=13))
+    shown.append(status_of(order))
+
+    assert shown == ["PENDING", "DUE"]
+    assert len(order.notes) == 1
+    assert "Vipps charges 199.00 NOK" in notes_of(order)[0]
+
+
+@on_sqlite
+async def test_an_order_that_was_told_of_meanwhile_is_not_given_the_same_words_again(world: World) -> None:
+    """Whoever read the order before another process showed its charge there looks at it again."""
+    who = await a_subscriber(world)
+    only_order_created(world)
+    order = an_order(world, who)
+    deps, installation = world.context.deps, await installed(world.context.deps, SHOP)
+    stale = await deps.shop.order(installation, order.id)
+    world.vipps.faults.add("status", status=503, operation="getCharge", times=None)
+    await world.drain()
+    world.vipps.faults.clear()
+    charge = await charge_of(world, order)
+    assert charge is not None
+    assert (status_of(order), charge.status) == ("PENDING", ChargeStatus.PENDING)
+
+    await report_charge(deps, installation, charge, stale)
+
+    assert status_of(order) == "DUE"
+    assert len(order.notes) == 1
 
 
 @pytest.mark.parametrize("amount", [151, 184])

@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.account import customer
+from app.domain.account import Account, customer
 from app.domain.agreement import AgreementStatus
 from app.domain.charge import SeenCharge
 from app.domain.errors import RecurringError, Rejected
 from app.domain.operation import OperationKind
+from app.domain.provider import RecurringProvider
 from app.usecases.agreements import cancel_agreements, get_agreement
 from app.usecases.charges import ChargeMake, get_charges, make_charges
 from app.usecases.known import account_of, observe_agreement, observe_charges
@@ -24,6 +25,7 @@ from app.usecases.money_moves import ChargeMove, move
 from tests.usecases.steps import (
     LEASE,
     MACHINE,
+    Beforehand,
     Life,
     Subscriber,
     a_collected_charge,
@@ -32,6 +34,7 @@ from tests.usecases.steps import (
     agreement_row,
     an_agreement,
     another_worker,
+    limited,
     mortal,
     moved,
     raw,
@@ -340,6 +343,40 @@ async def test_a_batch_of_fifty_answers_every_item_in_order_whatever_becomes_of_
     assert len(made) == 28
     assert set(made.values()) == {1}
     assert Counter(row["status"] for row in await raw(world, "charge")) == {"PENDING": 28, "REJECTED": 2}
+
+
+async def test_a_batch_that_is_sent_again_is_answered_several_items_at_a_time_and_in_order(world: World) -> None:
+    who = await a_subscriber(world, price=1_000_000)
+    items = [
+        ChargeMake(who.agreement, 1_000 + number, "Coffee", order_id=f"coffee-{number:02}") for number in range(12)
+    ]
+    world.vipps.faults.add("reset-after", operation="createCharge", times=None)
+    first = await make_charges(world.context.deps, MACHINE, items)
+    assert len(first.errors) == 12
+    world.vipps.faults.clear()
+    world.advance(LEASE)
+    real, calls = limited(world, concurrency=4), []
+    at_once = [0]
+
+    async def slow() -> None:
+        at_once[0] += 1
+        calls.append(at_once[0])
+        await asyncio.sleep(0.02)
+        at_once[0] -= 1
+
+    def provider(account: Account) -> RecurringProvider:
+        return cast(RecurringProvider, Beforehand(real.provider(account), "create_charge", slow))
+
+    other = ChargeMake(who.agreement, 5_000, "Coffee", order_id="coffee-05")
+    again = await make_charges(replace(real, provider=provider), MACHINE, [*items[:5], other, *items[6:]])
+
+    assert len(calls) == 11
+    assert max(calls) == 4
+    assert [it.index for it in again.items] == list(range(12))
+    assert [it.error.code.value if it.error else it.answer.charge_id for it in again.items] == [
+        "DUPLICATE" if number == 5 else f"coffee-{number:02}" for number in range(12)
+    ]
+    assert len(world.effects("create")) == 12
 
 
 @on_sqlite
