@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.domain.charge import DEFAULT_LEAD_DAYS, DEFAULT_RETRY_DAYS
+from app.domain.dunning import DEFAULT_DUNNING, DunningPolicy
 from app.domain.errors import Forbidden, NotFound
 
 
@@ -49,6 +50,12 @@ class Account:
     retry_days: int = DEFAULT_RETRY_DAYS
     lead_days: int = DEFAULT_LEAD_DAYS
     agreement_url: str | None = None
+    time_zone: str = "Europe/Oslo"
+    dunning: DunningPolicy = DEFAULT_DUNNING
+    complete_when_paid: bool = True  # False: a renewal order is completed when it is made, before it is paid
+    price_notice_days: int = 14
+    notify_url: str | None = None
+    notify_secret: str | None = field(default=None, repr=False)
 
 
 class Scope(StrEnum):

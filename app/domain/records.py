@@ -135,6 +135,9 @@ class Failing(StrEnum):
     CHARGE = "CHARGE"
     OPERATION = "OPERATION"
     WEBHOOK = "WEBHOOK"
+    REPORT = "REPORT"
+    RENEWAL = "RENEWAL"
+    NOTICE = "NOTICE"
 
 
 @dataclass(frozen=True, slots=True)

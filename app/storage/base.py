@@ -78,12 +78,14 @@ class Repository:
         statement = update(self._t).where(self._c.id == bindparam("v_id"), self._c.shop == bindparam("v_shop"), *where)
         await self._db.execute(statement.values(columns), [{f"v_{k}": v for k, v in row.items()} for row in rows])
 
-    async def _lease(self, shop: str, row_id: str, now: datetime, until: datetime, state: str) -> mapping.Row | None:
+    async def _lease(
+        self, shop: str, row_id: str, now: datetime, until: datetime, state: str, *more: Any
+    ) -> mapping.Row | None:
         """Take a row in one conditional statement, which is a claim on SQLite and PostgreSQL alike."""
         statement = (
             update(self._t)
             .where(self._c.shop == shop, self._c.id == row_id, self._c.status == state)
-            .where(self._free(now), self._due(now), *self._alive())
+            .where(self._free(now), self._due(now), *self._alive(), *more)
             .values(self._lease_values(until))
             .returning(self._t)
         )

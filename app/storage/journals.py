@@ -18,7 +18,10 @@ from app.storage.tables import (
     ChargeRow,
     FindingRow,
     InboxRow,
+    NoticeRow,
     OperationRow,
+    RenewalRow,
+    ReportRow,
     WebhookRow,
     WorkerRow,
 )
@@ -136,7 +139,7 @@ class WorkerRepository(Repository):
 
 
 class FailureRepository(Repository):
-    """Dead letters: in three tables, because that is where the work stands."""
+    """Dead letters: in the tables where the work stands."""
 
     row = InboxRow
 
@@ -149,6 +152,7 @@ class FailureRepository(Repository):
 
     async def _letters(self, limit: int, shop: str | None = None) -> Sequence[DeadLetter]:
         charges, operations, inbox = table(ChargeRow).c, table(OperationRow).c, table(InboxRow).c
+        reports, renewals, notices = table(ReportRow).c, table(RenewalRow).c, table(NoticeRow).c
         parts = union_all(
             select(
                 charges.id,
@@ -190,6 +194,23 @@ class FailureRepository(Repository):
                 inbox.attempts,
                 inbox.received_at,
             ).where(inbox.status == "DEAD"),
+            *(
+                select(
+                    rows.id,
+                    rows.shop,
+                    literal(kind.value),
+                    what,
+                    about,
+                    rows.dead,
+                    rows.attempts,
+                    rows.created_at,
+                ).where(rows.dead.is_not(None))
+                for kind, rows, what, about in (
+                    (Failing.REPORT, reports, reports.type, reports.transaction),
+                    (Failing.RENEWAL, renewals, literal("renewal"), renewals.agreement_id),
+                    (Failing.NOTICE, notices, notices.kind, notices.subscription_id),
+                )
+            ),
         ).subquery()
         query = select(parts).order_by(parts.c.created_at, parts.c.id).limit(limit)
         if shop is not None:
@@ -205,7 +226,13 @@ class FailureRepository(Repository):
         charges, operations, inbox = table(ChargeRow), table(OperationRow), table(InboxRow)
         # What was sent before keeps more than one attempt: it is looked for before it is sent again, and a charge of a
         # batch goes its own way.
-        for kind, rows in ((Failing.CHARGE, charges), (Failing.OPERATION, operations)):
+        for kind, rows in (
+            (Failing.CHARGE, charges),
+            (Failing.OPERATION, operations),
+            (Failing.REPORT, table(ReportRow)),
+            (Failing.RENEWAL, table(RenewalRow)),
+            (Failing.NOTICE, table(NoticeRow)),
+        ):
             mine = (rows.c.shop == shop, rows.c.id == letter_id, rows.c.dead.is_not(None))
             done = await self._db.execute(update(rows).where(*mine).values(again | {"attempts": 2}))
             if done.rowcount:
@@ -222,5 +249,9 @@ class FailureRepository(Repository):
             select(charges.id).where(charges.dead.is_not(None)),
             select(operations.id).where(operations.dead.is_not(None), operations.status == OperationStatus.OPEN.value),
             select(self._c.id).where(or_(self._c.status == "DEAD")),
+            *(
+                select(table(row).c.id).where(table(row).c.dead.is_not(None))
+                for row in (ReportRow, RenewalRow, NoticeRow)
+            ),
         )
         return len((await self._db.execute(parts)).all())

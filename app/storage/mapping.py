@@ -6,6 +6,7 @@ from typing import Any
 from app.domain.account import Account, ApiClient, ApiVersion, Environment, Installation, Scope
 from app.domain.agreement import Agreement, AgreementStatus, Campaign, Pricing, TransactionType
 from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
+from app.domain.dunning import DEFAULT_DUNNING, DunningPolicy, GiveUp
 from app.domain.money import Currency, Money
 from app.domain.operation import Operation, OperationKind, OperationStatus
 from app.domain.plan import IntervalUnit, Plan
@@ -54,6 +55,23 @@ def account(row: Row, secrets: SecretBox) -> Account:
         retry_days=row["retry_days"],
         lead_days=row["lead_days"],
         agreement_url=row["agreement_url"],
+        time_zone=row["time_zone"],
+        dunning=_dunning(row["dunning"]),
+        complete_when_paid=row["complete_when_paid"],
+        price_notice_days=row["price_notice_days"],
+        notify_url=row["notify_url"],
+        notify_secret=secrets.open(notify) if (notify := row["notify_secret_sealed"]) else None,
+    )
+
+
+def _dunning(found: Mapping[str, Any] | None) -> DunningPolicy:
+    if found is None:
+        return DEFAULT_DUNNING
+    return DunningPolicy(
+        retry_after=tuple(found["retry_after"]),
+        pay_link=found["pay_link"],
+        then=GiveUp(found["then"]),
+        cancel_after=found["cancel_after"],
     )
 
 
@@ -71,6 +89,17 @@ def account_row(it: Account, secrets: SecretBox) -> dict[str, Any]:
         "retry_days": it.retry_days,
         "lead_days": it.lead_days,
         "agreement_url": it.agreement_url,
+        "time_zone": it.time_zone,
+        "dunning": {
+            "retry_after": list(it.dunning.retry_after),
+            "pay_link": it.dunning.pay_link,
+            "then": it.dunning.then.value,
+            "cancel_after": it.dunning.cancel_after,
+        },
+        "complete_when_paid": it.complete_when_paid,
+        "price_notice_days": it.price_notice_days,
+        "notify_url": it.notify_url,
+        "notify_secret_sealed": secrets.seal(it.notify_secret) if it.notify_secret else None,
     }
 
 
@@ -170,6 +199,8 @@ _CHARGE_PLAIN = (
     "lease_until",
     "dead",
     "reported",
+    "saleor_transaction",
+    "happened_at",
     "created_at",
 )
 

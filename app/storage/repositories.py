@@ -5,7 +5,8 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, func, or_, select, tuple_, update
+from sqlalchemy import String, and_, bindparam, case, func, or_, select, tuple_, update
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,7 +26,9 @@ from app.storage.journals import (
     WebhookRepository,
     WorkerRepository,
 )
+from app.storage.outbox import NoticeRepository, ReportRepository
 from app.storage.secrets import SecretBox
+from app.storage.subscriptions import RenewalRepository, SessionRepository, SubscriptionRepository
 from app.storage.tables import (
     AccountRow,
     AgreementRow,
@@ -34,7 +37,11 @@ from app.storage.tables import (
     ChargeRow,
     InboxRow,
     InstallationRow,
+    NoticeRow,
     OperationRow,
+    RenewalRow,
+    ReportRow,
+    SubscriptionRow,
     WebhookRow,
 )
 
@@ -61,8 +68,10 @@ class InstallationRepository(Repository):
         this = update(self._t).where(self._c.shop == shop, self._c.app_id == app_id).values(gone)
         if (await self._db.execute(this.returning(self._c.shop))).first() is None:
             return False
-        blank = {"client_secret_sealed": None, "subscription_key_sealed": None}
+        blank = {"client_secret_sealed": None, "subscription_key_sealed": None, "notify_secret_sealed": None}
         await self._db.execute(update(accounts).where(accounts.c.shop == shop).values(blank))
+        people = table(SubscriptionRow)
+        await self._db.execute(update(people).where(people.c.shop == shop).values(subscriber_sealed=None))
         live = and_(clients.c.shop == shop, clients.c.revoked_at.is_(None))
         await self._db.execute(update(clients).where(live).values(revoked_at=at))
         return True
@@ -189,6 +198,7 @@ class AgreementRepository(Repository):
         return [mapping.agreement(row) for row in rows]
 
 
+_OTHERS = {"withdrawn", "reported", "saleor_transaction"}  # columns which are not the sender's
 _NO_MONEY = [status.value for status in ChargeStatus if status.holds_no_money]
 _LEAVES_VIPPS_ALONE = [ChargeStatus.NEW.value, *(status.value for status in ChargeStatus if status.final)]
 
@@ -283,8 +293,7 @@ class ChargeRepository(Repository):
         same_attempt = self._c.attempts == bindparam("v_attempts")
         # Whoever withdrew it or showed it meanwhile has written that into columns which are not the sender's.
         rows = [
-            {name: value for name, value in mapping.charge_row(it).items() if name not in {"withdrawn", "reported"}}
-            for it in charges
+            {name: value for name, value in mapping.charge_row(it).items() if name not in _OTHERS} for it in charges
         ]
         try:
             await self._save(rows, self._c.status == ChargeStatus.NEW.value, same_attempt)
@@ -296,18 +305,30 @@ class ChargeRepository(Repository):
         await self._db.execute(update(self._t).where(*where).values(next_attempt_at=at))
 
     async def claim_report(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
-        where = (self._c.shop == shop, self._c.id == charge_row_id, self._c.status != ChargeStatus.NEW.value)
+        told = or_(self._c.saleor_order.is_not(None), self._c.saleor_transaction.is_not(None))
+        where = (self._c.shop == shop, self._c.id == charge_row_id, self._c.status != ChargeStatus.NEW.value, told)
         claim = update(self._t).where(*where, self._unshown(), self._free(now)).values(lease_until=until)
         row = (await self._db.execute(claim.returning(self._t))).mappings().first()
         return mapping.charge(row) if row else None
 
     def _unshown(self) -> Any:
-        return or_(self._c.reported.is_(None), self._c.reported != self._c.status)
+        sums = (self._c.captured, self._c.refunded, self._c.cancelled)
+        shown: Any = self._c.status
+        for amount in sums:
+            shown = shown + "/" + sql_cast(amount, String)
+        return or_(self._c.reported.is_(None), self._c.reported != shown)
 
-    async def mark_reported(self, shop: str, charge_row_id: str, status: ChargeStatus) -> None:
+    async def mark_reported(self, shop: str, charge_row_id: str, shown: str) -> None:
         where = (self._c.shop == shop, self._c.id == charge_row_id)
-        shown = {"reported": status.value, "lease_until": None}
-        await self._db.execute(update(self._t).where(*where).values(shown))
+        await self._db.execute(update(self._t).where(*where).values(reported=shown, lease_until=None))
+
+    async def link_transaction(self, shop: str, charge_row_id: str, transaction: str) -> None:
+        where = (self._c.shop == shop, self._c.id == charge_row_id)
+        await self._db.execute(update(self._t).where(*where).values(saleor_transaction=transaction))
+
+    async def by_transaction(self, shop: str, transaction: str) -> Charge | None:
+        row = await self._one(self._c.shop == shop, self._c.saleor_transaction == transaction)
+        return mapping.charge(row) if row else None
 
     async def claim(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
         row = await self._lease(shop, charge_row_id, now, until, ChargeStatus.NEW.value)
@@ -387,7 +408,8 @@ class ChargeRepository(Repository):
         return [mapping.charge(row) for row in rows]
 
     async def unreported(self, now: datetime, limit: int) -> Sequence[Charge]:
-        where = (self._c.saleor_order.is_not(None), self._c.status != ChargeStatus.NEW.value)
+        told = or_(self._c.saleor_order.is_not(None), self._c.saleor_transaction.is_not(None))
+        where = (told, self._c.status != ChargeStatus.NEW.value)
         # What was tried and failed comes last, so that a shop that is away does not keep the others waiting.
         tried_last = self._c.lease_until.nulls_first()
         rows = await self._all(*where, self._unshown(), self._free(now), order=tried_last, limit=limit)
@@ -508,9 +530,14 @@ class SqlUnit:
         self.allowances = AllowanceRepository(connection, secrets)
         self.workers = WorkerRepository(connection, secrets)
         self.failures = FailureRepository(connection, secrets)
+        self.sessions = SessionRepository(connection, secrets)
+        self.reports = ReportRepository(connection, secrets)
+        self.subscriptions = SubscriptionRepository(connection, secrets)
+        self.renewals = RenewalRepository(connection, secrets)
+        self.notices = NoticeRepository(connection, secrets)
 
     async def release_leases(self) -> None:
-        for row in (ChargeRow, OperationRow, InboxRow):
+        for row in (ChargeRow, OperationRow, InboxRow, ReportRow, RenewalRow, NoticeRow):
             rows = table(row)
             held = rows.c.lease_until.is_not(None)
             values: dict[str, Any] = {"lease_until": None}
@@ -523,7 +550,9 @@ class SqlUnit:
             (InstallationRow, "shop", "token_sealed"),
             (AccountRow, "id", "client_secret_sealed"),
             (AccountRow, "id", "subscription_key_sealed"),
+            (AccountRow, "id", "notify_secret_sealed"),
             (WebhookRow, "id", "secret_sealed"),
+            (SubscriptionRow, "id", "subscriber_sealed"),
         )
         count = 0
         for row, key, column in sealed:

@@ -99,6 +99,12 @@ class AccountRow(SQLModel, table=True):
     retry_days: int = Field(sa_type=Integer, nullable=False)
     lead_days: int = Field(sa_type=Integer, nullable=False)
     agreement_url: str | None = _text(1024, null=True)
+    time_zone: str = _defaulted(64, "Europe/Oslo")
+    dunning: dict[str, Any] | None = Field(default=None, sa_type=JSON, nullable=True)
+    complete_when_paid: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": text("true")})
+    price_notice_days: int = Field(sa_type=Integer, nullable=False, sa_column_kwargs={"server_default": "14"})
+    notify_url: str | None = _text(1024, null=True)
+    notify_secret_sealed: str | None = _long(null=True)
 
 
 class AgreementRow(SQLModel, table=True):
@@ -150,6 +156,7 @@ class AgreementRow(SQLModel, table=True):
 _OPEN_CHARGE = text("status IN ('NEW', 'PENDING', 'DUE', 'PROCESSING', 'RESERVED', 'PARTIALLY_CAPTURED', 'UNKNOWN')")
 _ORDER_CHARGE = text("saleor_order IS NOT NULL")
 _IN_BATCH = text("batch_id IS NOT NULL")
+_TOLD = text("saleor_transaction IS NOT NULL")
 _DEAD = text("dead IS NOT NULL")
 
 
@@ -162,6 +169,7 @@ class ChargeRow(SQLModel, table=True):
         Index("ix_charge_shop_agreement_due", "shop", "agreement_id", "due"),
         Index("ix_charge_open", "next_attempt_at", sqlite_where=_OPEN_CHARGE, postgresql_where=_OPEN_CHARGE),
         Index("ix_charge_order", "shop", "saleor_order", sqlite_where=_ORDER_CHARGE, postgresql_where=_ORDER_CHARGE),
+        Index("ix_charge_transaction", "shop", "saleor_transaction", sqlite_where=_TOLD, postgresql_where=_TOLD),
         Index("ix_charge_batch", "batch_id", sqlite_where=_IN_BATCH, postgresql_where=_IN_BATCH),
         Index("ix_charge_dead", "shop", "created_at", sqlite_where=_DEAD, postgresql_where=_DEAD),
     )
@@ -198,7 +206,9 @@ class ChargeRow(SQLModel, table=True):
     next_attempt_at: datetime | None = _time(null=True)
     lease_until: datetime | None = _time(null=True)
     dead: str | None = _long(null=True)
-    reported: str | None = _text(20, null=True)
+    reported: str | None = _text(100, null=True)
+    saleor_transaction: str | None = _text(256, null=True)
+    happened_at: datetime | None = _time(null=True)
     created_at: datetime = _time()
 
 
@@ -362,3 +372,163 @@ class WorkerRow(SQLModel, table=True):
     __tablename__ = "worker"
     id: str = _id()
     seen_at: datetime = _time()
+
+
+class SessionRow(SQLModel, table=True):
+    """A payment that a shopper began in Saleor; `id` is Saleor's id of its transaction."""
+
+    __tablename__ = "payment_session"
+    __table_args__ = (
+        Index("ix_payment_session_agreement", "shop", "agreement_row", "created_at"),
+        Index(
+            "ix_payment_session_unstarted",
+            "created_at",
+            sqlite_where=text("NOT started"),
+            postgresql_where=text("NOT started"),
+        ),
+    )
+    shop: str = Field(primary_key=True, sa_type=String(SHOP))
+    id: str = Field(primary_key=True, sa_type=String(256))
+    account_id: str = _text(36)
+    agreement_row: str = _text(36)
+    action: str = _text(20)
+    amount: int = _minor()
+    currency: str = _text(3)
+    source: str = _text(256)
+    trial: str | None = _text(20, null=True)
+    order: str | None = _text(256, null=True)
+    started: bool = Field(sa_type=Boolean, nullable=False)
+    created_at: datetime = _time()
+
+
+class ReportRow(SQLModel, table=True):
+    """What a transaction of Saleor's has to be told, once."""
+
+    __tablename__ = "report"
+    __table_args__ = (
+        Index("ix_report_transaction", "shop", "transaction", "created_at"),
+        Index("ix_report_waiting", "next_attempt_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index("ix_report_dead", "shop", "created_at", sqlite_where=_DEAD, postgresql_where=_DEAD),
+    )
+    id: str = _id()
+    shop: str = _text(SHOP)
+    transaction: str = _text(256)
+    psp_reference: str = _text(255)
+    type: str = _text(40)
+    amount: int = _minor()
+    currency: str = _text(3)
+    occurred_at: datetime = _time()
+    message: str = _long()
+    actions: str = _text(60)
+    status: str = _text(10)
+    attempts: int = Field(sa_type=Integer, nullable=False)
+    next_attempt_at: datetime | None = _time(null=True)
+    lease_until: datetime | None = _time(null=True)
+    failure: str | None = _long(null=True)
+    dead: str | None = _long(null=True)
+    created_at: datetime = _time()
+
+
+_LIVE = text("status != 'ENDED'")
+
+
+class SubscriptionRow(SQLModel, table=True):
+    """What is renewed on an agreement; `id` is the agreement's row. `subscriber_sealed` is a person's data."""
+
+    __tablename__ = "subscription"
+    __table_args__ = (
+        UniqueConstraint("shop", "agreement_id", name="uq_subscription_shop_agreement"),
+        Index("ix_subscription_due", "account_id", "next_due", "id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("ix_subscription_shop", "shop", "id"),
+    )
+    id: str = _id()
+    shop: str = _text(SHOP)
+    account_id: str = _text(36)
+    agreement_id: str = _text(64)
+    customer: str | None = _text(256, null=True)
+    channel: str = _text(255)
+    channel_id: str = _text(256)
+    currency: str = _text(3)
+    initial_order: str = _text(256)
+    lines: list[dict[str, Any]] = Field(sa_type=JSON, nullable=False)
+    interval_unit: str = _text(5)
+    interval_count: int = Field(sa_type=Integer, nullable=False)
+    anchor: date = Field(sa_type=Date, nullable=False)
+    first_period: int = Field(sa_type=Integer, nullable=False)
+    next_period: int = Field(sa_type=Integer, nullable=False)
+    next_due: date = Field(sa_type=Date, nullable=False)
+    status: str = _text(10)
+    shipping_method: str | None = _text(256, null=True)
+    voucher: str | None = _text(255, null=True)
+    voucher_policy: str = _text(10)
+    paused_until: date | None = Field(default=None, sa_type=Date, nullable=True)
+    ends_on: date | None = Field(default=None, sa_type=Date, nullable=True)
+    price_change: dict[str, Any] | None = Field(default=None, sa_type=JSON, nullable=True)
+    reason: str | None = _long(null=True)
+    subscriber_sealed: str | None = _long(null=True)
+    version: int = Field(sa_type=Integer, nullable=False)
+    created_at: datetime = _time()
+
+
+_UNFINISHED = text("status NOT IN ('PAID', 'SKIPPED', 'FAILED')")
+
+
+class RenewalRow(SQLModel, table=True):
+    """One period of a subscription."""
+
+    __tablename__ = "renewal"
+    __table_args__ = (
+        UniqueConstraint("shop", "subscription_id", "period", name="uq_renewal_period"),
+        Index("ix_renewal_open", "next_attempt_at", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+        Index("ix_renewal_status", "shop", "status", "due"),
+        Index("ix_renewal_due", "shop", "due"),
+        Index("ix_renewal_charge", "shop", "charge_row"),
+        Index("ix_renewal_order", "shop", "order"),
+        Index("ix_renewal_token", "pay_token_hash"),
+        Index("ix_renewal_dead", "shop", "created_at", sqlite_where=_DEAD, postgresql_where=_DEAD),
+    )
+    id: str = _id()
+    shop: str = _text(SHOP)
+    account_id: str = _text(36)
+    subscription_id: str = _text(36)
+    agreement_id: str = _text(64)
+    period: int = Field(sa_type=Integer, nullable=False)
+    due: date = Field(sa_type=Date, nullable=False)
+    status: str = _text(10)
+    reason: str | None = _text(30, null=True)
+    reason_text: str | None = _long(null=True)
+    order: str | None = _text(256, null=True)
+    order_number: str | None = _text(40, null=True)
+    amount: int | None = _minor(null=True)
+    currency: str | None = _text(3, null=True)
+    charge_row: str | None = _text(36, null=True)
+    attempt: int = Field(sa_type=Integer, nullable=False)
+    failed_on: date | None = Field(default=None, sa_type=Date, nullable=True)
+    pay_token_hash: str | None = _text(64, null=True)
+    attempts: int = Field(sa_type=Integer, nullable=False)
+    next_attempt_at: datetime | None = _time(null=True)
+    lease_until: datetime | None = _time(null=True)
+    dead: str | None = _long(null=True)
+    created_at: datetime = _time()
+
+
+class NoticeRow(SQLModel, table=True):
+    """News for the shop's own endpoint: ids and amounts, nothing of a person."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        Index("ix_notice_waiting", "next_attempt_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index("ix_notice_dead", "shop", "created_at", sqlite_where=_DEAD, postgresql_where=_DEAD),
+    )
+    id: str = _id()
+    shop: str = _text(SHOP)
+    account_id: str = _text(36)
+    kind: str = _text(40)
+    subscription_id: str = _text(36)
+    data: dict[str, Any] = Field(sa_type=JSON, nullable=False)
+    status: str = _text(10)
+    attempts: int = Field(sa_type=Integer, nullable=False)
+    next_attempt_at: datetime | None = _time(null=True)
+    lease_until: datetime | None = _time(null=True)
+    dead: str | None = _long(null=True)
+    created_at: datetime = _time()

@@ -10,7 +10,14 @@ from app.usecases.batches import each
 from app.usecases.ports import Deps, Job
 
 _MOST = 1000
-_JOBS = {Failing.CHARGE: Job.CHARGE_CHUNK, Failing.OPERATION: Job.OPERATION, Failing.WEBHOOK: Job.APPLY_INBOX}
+_JOBS = {
+    Failing.CHARGE: Job.CHARGE_CHUNK,
+    Failing.OPERATION: Job.OPERATION,
+    Failing.WEBHOOK: Job.APPLY_INBOX,
+    Failing.REPORT: Job.REPORT,
+    Failing.RENEWAL: Job.RENEW,
+    Failing.NOTICE: Job.NOTICE,
+}
 
 
 def _require_staff(caller: Caller) -> None:

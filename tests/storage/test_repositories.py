@@ -605,14 +605,18 @@ async def test_unsettled_charges_are_found_when_their_next_look_has_come(store: 
         assert len(await unit.charges.unsettled(NOW, 2)) == 2
 
 
-async def test_orders_that_do_not_show_their_charge_are_found(store: SqlStore) -> None:
+async def test_charges_that_are_not_shown_as_they_are_are_found(store: SqlStore) -> None:
     order = {"saleor_order": "T3JkZXI6MQ==", "origin": ChargeOrigin.ORDER}
     found = [
         a_charge(status=S.DUE, reported=None, **order),
-        a_charge(status=S.CHARGED, reported="DUE", lease_until=NOW, **order),
+        a_charge(status=S.CHARGED, reported="DUE/0/0/0", lease_until=NOW, **order),
+        a_charge(status=S.CHARGED, saleor_transaction="transaction"),
+        a_charge(
+            status=S.PARTIALLY_REFUNDED, captured=300, refunded=200, reported="PARTIALLY_REFUNDED/300/100/0", **order
+        ),
     ]
     hidden = [
-        a_charge(status=S.DUE, reported="DUE", **order),
+        a_charge(status=S.DUE, reported="DUE/0/0/0", **order),
         a_charge(status=S.NEW, **order),
         a_charge(status=S.DUE),
         a_charge(status=S.DUE, lease_until=SOON, **order),
@@ -620,8 +624,25 @@ async def test_orders_that_do_not_show_their_charge_are_found(store: SqlStore) -
     await added(store, *found, *hidden)
     async with store.begin() as unit:
         assert {it.id for it in await unit.charges.unreported(NOW, 100)} == {it.id for it in found}
-        await unit.charges.mark_reported(SHOP, found[0].id, S.DUE)
-        assert [it.id for it in await unit.charges.unreported(NOW, 100)] == [found[1].id]
+        for charge in found:
+            assert await unit.charges.claim_report(SHOP, charge.id, NOW, SOON) is not None
+            assert await unit.charges.claim_report(SHOP, charge.id, NOW, SOON) is None
+            await unit.charges.mark_reported(SHOP, charge.id, charge.shown)
+        assert await unit.charges.unreported(NOW, 100) == []
+        assert await unit.charges.claim_report(SHOP, hidden[2].id, NOW, SOON) is None
+
+
+async def test_a_charge_is_found_by_its_transaction_in_its_own_shop(store: SqlStore) -> None:
+    charge = a_charge(status=S.CHARGED)
+    await added(store, charge)
+    async with store.begin() as unit:
+        await unit.charges.link_transaction(OTHER_SHOP, charge.id, "transaction")
+        assert await unit.charges.by_transaction(SHOP, "transaction") is None
+        await unit.charges.link_transaction(SHOP, charge.id, "transaction")
+        linked = await unit.charges.by_transaction(SHOP, "transaction")
+        assert linked is not None
+        assert linked.id == charge.id
+        assert await unit.charges.by_transaction(OTHER_SHOP, "transaction") is None
 
 
 async def test_unfinished_operations_are_found_when_they_are_free_and_due(store: SqlStore) -> None:

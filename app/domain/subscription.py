@@ -1,0 +1,196 @@
+"""A subscription: what is renewed on an agreement, for whom, when next, and what its owner may ask of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from enum import StrEnum
+
+from app.domain.errors import IllegalState, InvalidInput
+from app.domain.money import Currency, Money
+from app.domain.plan import Plan
+from app.domain.schedule import Schedule
+
+MAX_QUANTITY = 1000
+MAX_LINES = 50
+
+
+class SubscriptionStatus(StrEnum):
+    """ACTIVE is renewed; PAUSED until a day or until resumed; HELD waits for the merchant or a payment; ENDING is not
+    renewed any more and stops when the paid period ends; ENDED is final.
+    """
+
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+    HELD = "HELD"
+    ENDING = "ENDING"
+    ENDED = "ENDED"
+
+
+class VoucherPolicy(StrEnum):
+    """Whether the first order's voucher also counts for the renewals."""
+
+    FIRST = "FIRST"
+    EVERY = "EVERY"
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionLine:
+    """`variant` is Saleor's id. `unit_price` is minor units that override the catalogue's price; None follows it."""
+
+    variant: str
+    quantity: int
+    name: str = ""
+    unit_price: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quantity <= MAX_QUANTITY:
+            raise InvalidInput(f"quantity is {self.quantity}; it is 1 to {MAX_QUANTITY}", field="quantity")
+        if self.unit_price is not None and self.unit_price < 0:
+            raise InvalidInput("a unit price is not negative", field="unitPrice")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Where renewals go: a person's data, stored sealed, never logged. Addresses are Saleor's `AddressInput` fields."""
+
+    email: str | None = field(repr=False)
+    billing: Mapping[str, str] | None = field(repr=False)
+    shipping: Mapping[str, str] | None = field(repr=False)
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChange:
+    """A new price that the customer was told of. Renewals due on `on` or later follow it.
+
+    `price` is the agreement's own at Vipps; `unit_prices` are minor units per variant for the renewal orders.
+    """
+
+    on: date
+    price: Money
+    unit_prices: Mapping[str, int]
+    told_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """`id` is its agreement's row id. `next_period` and `next_due` are what the planner takes next; period 0 is what
+    the first order paid. `version` grows with each change, so that two changes at once cannot both win.
+    """
+
+    id: str
+    shop: str
+    account_id: str
+    agreement_id: str
+    customer: str | None
+    channel: str
+    channel_id: str
+    currency: Currency
+    initial_order: str
+    lines: tuple[SubscriptionLine, ...]
+    schedule: Schedule
+    next_period: int
+    next_due: date
+    status: SubscriptionStatus
+    created_at: datetime
+    shipping_method: str | None = None
+    voucher: str | None = None
+    voucher_policy: VoucherPolicy = VoucherPolicy.FIRST
+    paused_until: date | None = None
+    ends_on: date | None = None
+    price_change: PriceChange | None = None
+    reason: str | None = None
+    version: int = 0
+
+    @property
+    def plan(self) -> Plan:
+        return self.schedule.plan
+
+    def _require(self, *statuses: SubscriptionStatus) -> None:
+        if self.status not in statuses:
+            raise IllegalState(f"the subscription is {self.status}: this cannot be done any more", field="agreementId")
+
+    def _require_alive(self) -> None:
+        self._require(SubscriptionStatus.ACTIVE, SubscriptionStatus.PAUSED, SubscriptionStatus.HELD)
+
+    def planned(self, until: int) -> "Subscription":
+        """With the periods before `until` taken by the planner."""
+        return replace(self, next_period=until, next_due=self.schedule.due(until))
+
+    def paused(self, until: date | None, today: date) -> "Subscription":
+        self._require_alive()
+        if until is not None and until <= today:
+            raise InvalidInput(f"until is {until}; a pause ends tomorrow at the earliest", field="until")
+        return replace(self, status=SubscriptionStatus.PAUSED, paused_until=until, reason=None)
+
+    def resumed(self) -> "Subscription":
+        """Active again. The planner gives the periods that fell into the pause their reason."""
+        self._require(SubscriptionStatus.PAUSED, SubscriptionStatus.HELD, SubscriptionStatus.ENDING)
+        return replace(self, status=SubscriptionStatus.ACTIVE, paused_until=None, ends_on=None, reason=None)
+
+    def held(self, reason: str) -> "Subscription":
+        if self.status in {SubscriptionStatus.ENDED, SubscriptionStatus.ENDING}:
+            return self
+        return replace(self, status=SubscriptionStatus.HELD, reason=reason, paused_until=None)
+
+    def moved(self, day: date, earliest: date) -> "Subscription":
+        """The next period is due on another day, and those after it follow from there."""
+        self._require_alive()
+        if day < earliest:
+            raise InvalidInput(f"the date is {day}; the earliest one is {earliest}", field="date")
+        latest = self.plan.after(self.next_due, 1)
+        if day > latest:
+            raise InvalidInput(
+                f"the date is {day}; it may be moved by one interval at most, to {latest}: pause it instead",
+                field="date",
+            )
+        return replace(self, schedule=self.schedule.moved(self.next_period, day), next_due=day)
+
+    def skipped(self) -> "Subscription":
+        """Without its next period."""
+        self.require_active()
+        return self.planned(self.next_period + 1)
+
+    def require_active(self) -> None:
+        self._require(SubscriptionStatus.ACTIVE)
+
+    def ending(self, on: date | None = None) -> "Subscription":
+        """No further renewal; it stops when what is paid for is over: on the next due day, or on that of a period which
+        is planned and not charged yet.
+        """
+        self._require_alive()
+        return replace(self, status=SubscriptionStatus.ENDING, ends_on=on or self.next_due, paused_until=None)
+
+    def ended(self, reason: str) -> "Subscription":
+        if self.status is SubscriptionStatus.ENDED:
+            return self
+        return replace(self, status=SubscriptionStatus.ENDED, reason=reason, paused_until=None, price_change=None)
+
+    def with_lines(self, lines: tuple[SubscriptionLine, ...]) -> "Subscription":
+        self._require_alive()
+        if not 1 <= len(lines) <= MAX_LINES:
+            raise InvalidInput(f"a subscription has 1 to {MAX_LINES} lines", field="lines")
+        if len({line.variant for line in lines}) != len(lines):
+            raise InvalidInput("a variant stands in one line only; put its quantities together", field="lines")
+        return replace(self, lines=lines)
+
+    def with_price_change(self, change: PriceChange) -> "Subscription":
+        """With a new price to come, in place of one that was to come before."""
+        self._require_alive()
+        unknown = sorted(set(change.unit_prices) - {line.variant for line in self.lines})
+        if unknown:
+            raise InvalidInput(f"{unknown[0]!r:.60} is no variant of this subscription", field="unitPrices")
+        if any(price < 0 for price in change.unit_prices.values()):
+            raise InvalidInput("a unit price is not negative", field="unitPrices")
+        return replace(self, price_change=change)
+
+    def with_delivery(self, shipping_method: str | None, voucher_policy: VoucherPolicy) -> "Subscription":
+        self._require_alive()
+        return replace(self, shipping_method=shipping_method, voucher_policy=voucher_policy)
+
+    def repriced(self, change: PriceChange) -> "Subscription":
+        """With the change in force: the lines cost what it says."""
+        lines = tuple(
+            replace(line, unit_price=change.unit_prices.get(line.variant, line.unit_price)) for line in self.lines
+        )
+        return replace(self, lines=lines, price_change=None)
