@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException
 
+from app.saleor.simulator.catalog_models import Product, ProductVariant
 from app.saleor.simulator.control_bodies import (
     Absence,
     AppChoice,
@@ -22,7 +23,7 @@ from app.saleor.simulator.control_bodies import (
 )
 from app.saleor.simulator.deliveries import Mischief
 from app.saleor.simulator.installation import InstallationFailed
-from app.saleor.simulator.models import App, Extension, Order, Product, ProductVariant, User
+from app.saleor.simulator.models import App, Extension, Order, User
 from app.saleor.simulator.permissions import ALL, PermissionDenied
 from app.saleor.simulator.simulator import Simulator
 from app.saleor.simulator.views import View, app_view, delivery_view, order_view, product_view, user_view
@@ -175,7 +176,9 @@ class Control:
 
     async def faults(self, body: Faults) -> View:
         events, subjects = (None if names is None else frozenset(names) for names in (body.events, body.subjects))
-        self._shop.mischief = Mischief(body.duplicate, body.drop, body.reorder, events, subjects)
+        self._shop.mischief = Mischief(
+            body.duplicate, body.drop, body.reorder, events, subjects, body.lose_answers, body.bad_gateway
+        )
         return body.model_dump()
 
     async def deliver(self) -> list[View]:

@@ -41,6 +41,8 @@ class NewProduct(Body):
     variant_name: str = "Standard"
     metadata: Texts = {}
     variant_metadata: Texts = {}
+    is_shipping_required: bool = True
+    stock: Annotated[int, Field(ge=0)] | None = None  # not tracked when absent
 
 
 class Line(Body):
@@ -79,6 +81,8 @@ class Faults(Body):
     reorder: bool = False
     events: list[str] | None = None
     subjects: list[str] | None = None
+    lose_answers: bool = False
+    bad_gateway: bool = False
 
 
 class Absence(Body):

@@ -1,39 +1,20 @@
 """What a shop holds: plain records, with the sums that Saleor derives from them."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from app.saleor.simulator import ids
+from app.saleor.simulator.base import Numbered, Record
+from app.saleor.simulator.catalog_models import ProductVariant, ShippingMethodType, Voucher
 
-Metadata = dict[str, str]
+if TYPE_CHECKING:
+    from app.saleor.simulator.transaction_models import TransactionItem
 
-
-@dataclass(eq=False, kw_only=True)
-class Record:
-    """Anything with metadata. Records are compared by identity, as rows are by their key."""
-
-    metadata: Metadata = field(default_factory=dict)
-    private_metadata: Metadata = field(default_factory=dict)
-
-    @property
-    def key(self) -> object:
-        raise NotImplementedError
-
-    @property
-    def id(self) -> str:
-        return ids.encode(type(self).__name__, self.key)
-
-
-@dataclass(eq=False, kw_only=True)
-class Numbered(Record):
-    number: int
-
-    @property
-    def key(self) -> object:
-        return self.number
+CENT = Decimal("0.01")  # the smallest amount of every currency of the simulated shop
 
 
 @dataclass(eq=False, kw_only=True)
@@ -43,7 +24,12 @@ class Channel(Numbered):
     currency: str
     country: str
     auto_confirms: bool = True
+    flow_strategy: str = "CHARGE"  # or AUTHORIZATION: what a payment session does unless it is told
     is_active: bool = True
+    tax_rate: Decimal = Decimal("0.25")  # prices are entered with this tax
+    price_freeze: timedelta | None = timedelta(hours=24)  # of the lines of drafts; None never refreshes them
+    allows_unpaid_orders: bool = False
+    counts_vouchers_of_drafts: bool = False  # Saleor's includeDraftOrderInVoucherUsage
 
 
 @dataclass(eq=False, kw_only=True)
@@ -77,39 +63,13 @@ class User(Numbered):
 
 
 @dataclass(eq=False, kw_only=True)
-class ProductType(Numbered):
-    name: str
-    slug: str
-    is_shipping_required: bool = True
+class Line(Record):
+    """`price` is that of one piece with tax, `discount` that of the whole line."""
 
-
-@dataclass(eq=False, kw_only=True)
-class Product(Numbered):
-    name: str
-    slug: str
-    product_type: ProductType
-    created_at: datetime
-    variants: list["ProductVariant"] = field(default_factory=list)
-    external_reference: str | None = None
-
-
-@dataclass(eq=False, kw_only=True)
-class ProductVariant(Numbered):
-    name: str
-    sku: str
-    price: Decimal
-    product: Product
-    created_at: datetime
-    external_reference: str | None = None
-
-
-@dataclass(eq=False, kw_only=True)
-class OrderLine(Record):
-    order: "Order"
-    product_name: str
-    variant_name: str
     quantity: int
-    unit_price: Decimal
+    price: Decimal
+    discount: Decimal = Decimal(0)
+    is_price_overridden: bool = False
     variant: ProductVariant | None = None
     token: uuid.UUID = field(default_factory=uuid.uuid4)
 
@@ -118,8 +78,104 @@ class OrderLine(Record):
         return self.token
 
     @property
+    def undiscounted_total(self) -> Decimal:
+        return self.price * self.quantity
+
+    @property
     def total(self) -> Decimal:
-        return self.unit_price * self.quantity
+        return self.undiscounted_total - self.discount
+
+    @property
+    def unit_price(self) -> Decimal:
+        return (self.total / self.quantity).quantize(CENT, ROUND_HALF_UP)
+
+    @property
+    def is_shipped(self) -> bool:
+        return bool(self.variant and self.variant.product.product_type.is_shipping_required)
+
+
+@dataclass(eq=False, kw_only=True)
+class Payable(Record):
+    """An order or a checkout. `charged` is what was paid otherwise than by transactions."""
+
+    counts_pending: ClassVar[bool] = False  # a checkout counts what is on its way, an order does not
+
+    channel: Channel
+    user: User | None = None
+    email: str = ""
+    language: str = "EN"
+    billing_address: Address | None = None
+    shipping_address: Address | None = None
+    shipping_method: ShippingMethodType | None = None
+    shipping_price: Decimal = Decimal(0)
+    voucher: Voucher | None = None
+    voucher_code: str | None = None
+    charged: Decimal = Decimal(0)
+    is_locked: bool = False  # while a checkout is being completed no payment begins
+    transactions: list["TransactionItem"] = field(default_factory=list)
+
+    @property
+    def goods(self) -> Sequence[Line]:
+        raise NotImplementedError
+
+    @property
+    def is_shipped(self) -> bool:
+        return any(line.is_shipped for line in self.goods)
+
+    @property
+    def subtotal(self) -> Decimal:
+        return sum((line.total for line in self.goods), Decimal(0))
+
+    @property
+    def total(self) -> Decimal:
+        return self.subtotal + self.shipping_price
+
+    @property
+    def undiscounted_total(self) -> Decimal:
+        return sum((line.undiscounted_total for line in self.goods), Decimal(0)) + self.shipping_price
+
+    @property
+    def total_charged(self) -> Decimal:
+        amounts = (t.sums.charged + (t.sums.charge_pending if self.counts_pending else 0) for t in self.transactions)
+        return sum(amounts, self.charged)
+
+    @property
+    def total_authorized(self) -> Decimal:
+        amounts = (
+            t.sums.authorized + (t.sums.authorize_pending if self.counts_pending else 0) for t in self.transactions
+        )
+        return sum(amounts, Decimal(0))
+
+    @property
+    def charge_status(self) -> str:
+        if self.total_charged == self.total:
+            return "FULL"
+        if self.total_charged > self.total:
+            return "OVERCHARGED"
+        return "PARTIAL" if self.total_charged > 0 else "NONE"
+
+    @property
+    def authorize_status(self) -> str:
+        covered = self.total_authorized + self.total_charged
+        if covered >= self.total:
+            return "FULL"
+        return "PARTIAL" if covered > 0 else "NONE"
+
+    @property
+    def is_paid(self) -> bool:
+        return self.total_charged >= self.total
+
+
+@dataclass(eq=False, kw_only=True)
+class OrderLine(Line):
+    order: "Order"
+    product_name: str
+    variant_name: str
+    price_expires_at: datetime | None = None  # of a draft
+
+    @property
+    def channel(self) -> Channel:
+        return self.order.channel
 
 
 @dataclass(eq=False, kw_only=True)
@@ -131,43 +187,35 @@ class OrderEvent(Numbered):
 
 
 @dataclass(eq=False, kw_only=True)
-class Order(Record):
+class Order(Payable):
     number: int
-    channel: Channel
-    user: User | None
-    email: str
     created_at: datetime
     updated_at: datetime
     status: str
     origin: str = "CHECKOUT"
-    address: Address | None = None
-    language: str = "EN"
-    charged: Decimal = Decimal(0)
     external_reference: str | None = None
+    customer_note: str = ""
+    redirect_url: str | None = None
     lines: list[OrderLine] = field(default_factory=list)
     events: list[OrderEvent] = field(default_factory=list)
     token: uuid.UUID = field(default_factory=uuid.uuid4)
-    checkout_token: uuid.UUID = field(default_factory=uuid.uuid4)
+    checkout_token: uuid.UUID | None = None  # drafts have none
 
     @property
     def key(self) -> object:
         return self.token
 
     @property
-    def total(self) -> Decimal:
-        return sum((line.total for line in self.lines), Decimal(0))
+    def checkout_id(self) -> str | None:
+        return ids.encode("Checkout", self.checkout_token) if self.checkout_token else None
 
     @property
-    def charge_status(self) -> str:
-        if self.charged == self.total:
-            return "FULL"
-        if self.charged > self.total:
-            return "OVERCHARGED"
-        return "PARTIAL" if self.charged else "NONE"
+    def goods(self) -> Sequence[OrderLine]:
+        return self.lines
 
     @property
-    def is_paid(self) -> bool:
-        return self.charged >= self.total
+    def is_draft(self) -> bool:
+        return self.status == "DRAFT"
 
     @property
     def notes(self) -> list[OrderEvent]:

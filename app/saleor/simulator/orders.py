@@ -1,15 +1,20 @@
 """What happens to orders, and the events that each change causes, in Saleor's order."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from app.saleor.simulator.models import Metadata, Order, OrderEvent, OrderLine, Product, ProductVariant, User
-from app.saleor.simulator.records import Amount, Principal, Records
+from app.saleor.simulator.base import Metadata
+from app.saleor.simulator.catalog import Catalog
+from app.saleor.simulator.catalog_models import Product, ProductVariant
+from app.saleor.simulator.models import Order, OrderEvent, OrderLine, User
+from app.saleor.simulator.records import Amount, Principal
+from app.saleor.simulator.stock import allocate, release
 
 Wanted = Sequence[ProductVariant | Product | tuple[ProductVariant | Product, int]]
 
 
-class Orders(Records):
+class Orders(Catalog):
     """Creating, confirming, paying, annotating and cancelling."""
 
     def create_order(
@@ -34,13 +39,7 @@ class Orders(Records):
         if paid:
             order.charged = order.total
         self.orders.append(order)
-        self._tell(order, "PLACED", by=customer)
-        self.emit("ORDER_CREATED", order, customer)
-        if paid:
-            for name in ("ORDER_PAID", "ORDER_FULLY_PAID", "ORDER_UPDATED"):
-                self.emit(name, order, customer)
-        if confirm and order.channel.auto_confirms:
-            self.confirm_order(order, by=customer)
+        self.place_order(order, customer, confirm=confirm)
         return order
 
     def _new_order(
@@ -59,9 +58,11 @@ class Orders(Records):
             created_at=now,
             updated_at=now,
             status="UNCONFIRMED",
-            address=customer.address if customer else None,
+            billing_address=customer.address if customer else None,
+            shipping_address=customer.address if customer else None,
             language=customer.language if customer else "EN",
             external_reference=external_reference,
+            checkout_token=uuid.uuid4(),
         )
 
     @staticmethod
@@ -73,21 +74,23 @@ class Orders(Records):
         if (wanted is None) == (amount is None):
             raise ValueError("An order is made of lines or of an amount, one of them.")
         if amount is not None:
-            price = Decimal(amount)
-            return [OrderLine(order=order, product_name="Goods", variant_name="", quantity=1, unit_price=price)]
-        pairs = [item if isinstance(item, tuple) else (item, 1) for item in wanted or []]
-        chosen = [(item.variants[0] if isinstance(item, Product) else item, quantity) for item, quantity in pairs]
-        return [
-            OrderLine(
-                order=order,
-                product_name=variant.product.name,
-                variant_name=variant.name,
-                quantity=quantity,
-                unit_price=variant.price,
-                variant=variant,
-            )
-            for variant, quantity in chosen
-        ]
+            return [OrderLine(order=order, product_name="Goods", variant_name="", quantity=1, price=Decimal(amount))]
+        return [new_line(order, variant, quantity) for variant, quantity in pairs_of(wanted or [])]
+
+    def place_order(
+        self, order: Order, by: Principal | None = None, *, told_as: str = "PLACED", confirm: bool = True
+    ) -> None:
+        """Takes what it needs from the stock and tells everything at once; paid is also what is free."""
+        confirmed = confirm and order.channel.auto_confirms
+        order.status = "UNFULFILLED" if confirmed else "UNCONFIRMED"
+        allocate(order.lines)
+        self._tell(order, told_as, by=by)
+        self.emit("ORDER_CREATED", order, by)
+        if order.charge_status in {"FULL", "OVERCHARGED"}:
+            for name in ("ORDER_PAID", "ORDER_FULLY_PAID", "ORDER_UPDATED"):
+                self.emit(name, order, by)
+        if confirmed:
+            self.confirm_order(order, by=by)
 
     def confirm_order(self, order: Order, by: Principal | None = None) -> None:
         order.status = "UNFULFILLED"
@@ -119,7 +122,9 @@ class Orders(Records):
         return note
 
     def cancel_order(self, order: Order, by: Principal | None = None) -> None:
+        """Its payments stay as they are."""
         order.status = "CANCELED"
+        release(order.lines)
         self._tell(order, "CANCELED", by=by)
         order.updated_at = self.clock.now()
         self.emit("ORDER_CANCELLED", order, by)
@@ -127,7 +132,7 @@ class Orders(Records):
 
     def mark_charged(self, order: Order, amount: Amount | None = None, by: Principal | None = None) -> None:
         """The charged amount grows by `amount`, or by all that is left."""
-        order.charged += Decimal(amount) if amount is not None else order.total - order.charged
+        order.charged += Decimal(amount) if amount is not None else order.total - order.total_charged
         order.updated_at = self.clock.now()
         self.emit("ORDER_PAID", order, by)
         if order.is_paid:
@@ -140,3 +145,20 @@ class Orders(Records):
         )
         order.events.append(event)
         return event
+
+
+def pairs_of(wanted: Wanted) -> list[tuple[ProductVariant, int]]:
+    """Variants with quantities; a product is its first variant."""
+    pairs = [item if isinstance(item, tuple) else (item, 1) for item in wanted]
+    return [(item.variants[0] if isinstance(item, Product) else item, quantity) for item, quantity in pairs]
+
+
+def new_line(order: Order, variant: ProductVariant, quantity: int) -> OrderLine:
+    return OrderLine(
+        order=order,
+        product_name=variant.product.name,
+        variant_name=variant.name,
+        quantity=quantity,
+        price=variant.price,
+        variant=variant,
+    )

@@ -10,9 +10,11 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from app.saleor.simulator.control import Control
+from app.saleor.simulator.control_payments import PaymentControl
+from app.saleor.simulator.control_shop import ShopControl
 from app.saleor.simulator.outgoing import to_json
 from app.saleor.simulator.simulator import Simulator
-from app.saleor.simulator.views import app_view, delivery_view, order_view
+from app.saleor.simulator.views import app_view, checkout_view, delivery_view, order_view
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -31,6 +33,8 @@ def create_app(simulator: Simulator) -> FastAPI:
 
     server = FastAPI(title="Saleor simulator", lifespan=lifespan)
     server.include_router(Control(simulator).router())
+    server.include_router(PaymentControl(simulator).router())
+    server.include_router(ShopControl(simulator).router())
 
     @server.post("/graphql/")
     async def graphql(request: Request) -> Response:
@@ -40,7 +44,7 @@ def create_app(simulator: Simulator) -> FastAPI:
             body = json.loads(await request.body())
         except ValueError:
             body = None
-        answer = simulator.execute(body, request.headers)
+        answer = await simulator.answer(body, request.headers)
         return Response(to_json(answer.content), answer.status, media_type="application/json")
 
     @server.get("/.well-known/jwks.json")
@@ -64,6 +68,7 @@ def _nobody_here(status: int) -> Response:
 def _page(simulator: Simulator) -> str:
     return _TEMPLATES.get_template("shop.html").render(
         shop=simulator,
+        checkouts=[checkout_view(checkout) for checkout in simulator.checkouts],
         orders=[order_view(order) for order in reversed(simulator.orders)],
         apps=[app_view(app) for app in simulator.apps if app.removed_at is None],
         deliveries=[delivery_view(delivery) for delivery in reversed(simulator.deliveries)],

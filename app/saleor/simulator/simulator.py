@@ -4,23 +4,29 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.saleor.simulator.api.execution import Answer, answer
+from app.saleor.simulator.action_requests import ActionRequests
+from app.saleor.simulator.api.execution import Answer, answer, answer_later
 from app.saleor.simulator.api.fields import Request
 from app.saleor.simulator.clock import Clock
 from app.saleor.simulator.deliveries import Delivery, Mischief
 from app.saleor.simulator.identity import ExpiredSignatureError, InvalidTokenError, identify
 from app.saleor.simulator.installation import Installer
 from app.saleor.simulator.keys import SigningKey
-from app.saleor.simulator.models import App, User
+from app.saleor.simulator.models import App, Payable, User
 from app.saleor.simulator.outgoing import ClientFactory, default_client
 from app.saleor.simulator.permissions import Requestor
+from app.saleor.simulator.records import Amount, Principal
 from app.saleor.simulator.schema import COMPLETE, schema_of
+from app.saleor.simulator.sessions import Configuration, Gateway, Outcome, Sessions
 from app.saleor.simulator.site import Site
 from app.saleor.simulator.state import Shop
+from app.saleor.simulator.stored_methods import StoredMethods
 from app.saleor.simulator.tokens import Tokens
+from app.saleor.simulator.transaction_models import TransactionEvent, TransactionItem
 from app.saleor.simulator.webhooks import Webhooks
 
 CHANNELS = (("norway", "Norway", "NOK", "NO"), ("denmark", "Denmark", "DKK", "DK"), ("finland", "Finland", "EUR", "FI"))
@@ -51,6 +57,11 @@ class Simulator(Shop):
         self.key = key or SigningKey()
         self.tokens = Tokens(self.site, self.clock, self.key)
         self.webhooks = Webhooks(self, self.site, self.schema, self.key, clients)
+        version_number = self.site.number
+        self.sessions = Sessions(self, self.transactions, self.webhooks, version_number)
+        self.action_requests = ActionRequests(self, self.transactions, self.webhooks, version_number)
+        self.stored_methods = StoredMethods(self, self.webhooks)
+        self.transactions.on_success.append(self.stored_methods.heard_success)
         self._installer = Installer(self, self.site, self.schema, clients)
         self._away: tuple[int, datetime | None] | None = None
         self.listeners.append(self.webhooks.hear)
@@ -80,6 +91,64 @@ class Simulator(Shop):
     def activate_app(self, app: App, by: User | None = None) -> None:
         self.set_app_active(app, active=True, by=by)
 
+    # Payments, as a storefront and staff begin them
+
+    async def payment_gateway_initialize(
+        self,
+        source: Payable,
+        amount: Amount | None = None,
+        *,
+        data: Any = None,
+        gateway: str | None = None,
+        by: Principal | None = None,
+    ) -> list[Configuration]:
+        wanted = [Gateway(gateway or self._payment_app(), data)] if gateway or data is not None else []
+        return await self.sessions.configure(source, wanted, _decimal(amount), by)
+
+    async def initialize_transaction(
+        self,
+        source: Payable,
+        amount: Amount | None = None,
+        action: str | None = None,
+        idempotency_key: str | None = None,
+        data: Any = None,
+        *,
+        gateway: str | None = None,
+        by: Principal | None = None,
+    ) -> Outcome:
+        """`gateway` is the identifier of an app: the newest payment app unless given."""
+        return await self.sessions.initialize(
+            source,
+            Gateway(gateway or self._payment_app(), data),
+            amount=_decimal(amount),
+            action=action,
+            idempotency_key=idempotency_key,
+            by=by,
+        )
+
+    async def process_transaction(
+        self, transaction: TransactionItem, data: Any = None, *, by: Principal | None = None
+    ) -> Outcome:
+        return await self.sessions.process(transaction, data, by=by)
+
+    def request_action(
+        self,
+        transaction: TransactionItem,
+        action: str,
+        amount: Amount | None = None,
+        *,
+        by: Principal | None = None,
+        reason: str | None = None,
+    ) -> TransactionEvent:
+        """The app hears of it when deliveries are sent."""
+        return self.action_requests.request(transaction, action, _decimal(amount), by=by, reason=reason)
+
+    def _payment_app(self) -> str:
+        able = self.sessions.payment_apps()
+        if not able:
+            raise LookupError("No app in this shop begins payments.")
+        return able[-1].identifier
+
     # Keys and API
 
     def jwks(self) -> dict[str, Any]:
@@ -91,13 +160,20 @@ class Simulator(Shop):
         return self.key
 
     def execute(self, body: object, headers: Mapping[str, str]) -> Answer:
-        """One API request; header names are in lower case."""
+        """One API request that asks no app; header names are in lower case."""
+        return answer(body, self.schema, self._request(headers))
+
+    async def answer(self, body: object, headers: Mapping[str, str]) -> Answer:
+        """Any API request, also one that waits until an app has answered."""
+        return await answer_later(body, self.schema, self._request(headers, may_wait=True))
+
+    def _request(self, headers: Mapping[str, str], *, may_wait: bool = False) -> Request:
         caller: Requestor | ExpiredSignatureError | InvalidTokenError
         try:
             caller = identify(headers, self, self.key)
         except (ExpiredSignatureError, InvalidTokenError) as error:
             caller = error
-        return answer(body, self.schema, Request(self, self.site, caller))
+        return Request(self, self.site, caller, may_wait=may_wait)
 
     # Outages
 
@@ -160,3 +236,7 @@ class Simulator(Shop):
 
 
 BACKGROUND_LIMIT = 1_000_000
+
+
+def _decimal(amount: Amount | None) -> Decimal | None:
+    return None if amount is None else Decimal(amount)

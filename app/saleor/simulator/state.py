@@ -1,25 +1,35 @@
 """The shop itself: who buys, what is sold, which apps are installed."""
 
 import secrets
-from decimal import Decimal
 
 from app.saleor.simulator import permissions
-from app.saleor.simulator.models import (
-    Address,
-    App,
-    Channel,
-    Metadata,
-    Product,
-    ProductType,
-    ProductVariant,
-    User,
-)
-from app.saleor.simulator.orders import Orders
-from app.saleor.simulator.records import Amount, Principal
+from app.saleor.simulator.action_requests import ActionRequests
+from app.saleor.simulator.base import Metadata, Record
+from app.saleor.simulator.checkouts import Checkouts
+from app.saleor.simulator.clock import Clock
+from app.saleor.simulator.models import Address, App, Channel, User
+from app.saleor.simulator.problems import Problems
+from app.saleor.simulator.records import Principal
+from app.saleor.simulator.sessions import Sessions
+from app.saleor.simulator.stored_methods import StoredMethods
+from app.saleor.simulator.transactions import Transactions
 
 
-class Shop(Orders):
+class Shop(Checkouts):
     """A whole shop."""
+
+    # Made by whoever can reach the apps.
+    sessions: Sessions
+    action_requests: ActionRequests
+    stored_methods: StoredMethods
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        super().__init__(name, clock)
+        self.transactions = Transactions(self)
+        self.problems = Problems(self)
+
+    def find(self, global_id: str) -> Record | None:
+        return super().find(global_id) or self.transactions.find(global_id)
 
     def add_channel(self, slug: str, name: str, currency: str, country: str, *, auto_confirms: bool = True) -> Channel:
         channel = Channel(
@@ -84,52 +94,13 @@ class Shop(Orders):
         self.users.append(user)
         return user
 
-    def create_product(
-        self,
-        name: str = "Coffee subscription",
-        price: Amount = 199,
-        *,
-        sku: str | None = None,
-        variant_name: str = "250 g every month",
-        metadata: Metadata | None = None,
-        variant_metadata: Metadata | None = None,
-        private_metadata: Metadata | None = None,
-        is_shipping_required: bool = True,
-    ) -> Product:
-        """A product with one variant; `add_variant` adds more."""
-        product = Product(
-            number=self.next_number("Product"),
-            name=name,
-            slug=_slug(name),
-            product_type=ProductType(
-                number=self.next_number("ProductType"),
-                name="Subscription box",
-                slug="subscription-box",
-                is_shipping_required=is_shipping_required,
-            ),
-            created_at=self.clock.now(),
-            metadata=dict(metadata or {}),
-            private_metadata=dict(private_metadata or {}),
-        )
-        self.products.append(product)
-        self.add_variant(product, variant_name, price, sku=sku, metadata=variant_metadata)
-        return product
-
-    def add_variant(
-        self, product: Product, name: str, price: Amount, *, sku: str | None = None, metadata: Metadata | None = None
-    ) -> ProductVariant:
-        number = self.next_number("ProductVariant", 402)
-        variant = ProductVariant(
-            number=number,
-            name=name,
-            sku=sku or f"SKU-{number}",
-            price=Decimal(price),
-            product=product,
-            created_at=self.clock.now(),
-            metadata=dict(metadata or {}),
-        )
-        product.variants.append(variant)
-        return variant
+    def delete_customer(self, user: User, *, by: Principal | None = None) -> None:
+        """By staff or an app, or by the customer. Orders stay, without the user; baskets go with them."""
+        self.users.remove(user)
+        for order in (order for order in self.orders if order.user is user):
+            order.user = None
+        self.checkouts = [checkout for checkout in self.checkouts if checkout.user is not user]
+        self.emit("ACCOUNT_DELETED" if by is user else "CUSTOMER_DELETED", user, by)
 
     def set_app_active(self, app: App, *, active: bool, by: Principal | None = None) -> None:
         app.is_active = active
@@ -140,7 +111,3 @@ class Shop(Orders):
         app.is_active = False
         app.removed_at = self.clock.now()
         self.emit("APP_DELETED", app, by)
-
-
-def _slug(name: str) -> str:
-    return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from app.saleor.simulator.catalog_models import Product, ShippingMethodType
+from app.saleor.simulator.checkout_models import Checkout, CheckoutLine
 from app.saleor.simulator.deliveries import Delivery
-from app.saleor.simulator.models import App, Order, OrderEvent, Product, User
+from app.saleor.simulator.models import App, Order, OrderEvent, OrderLine, User
 
 View = dict[str, Any]
 
@@ -14,10 +16,53 @@ def user_view(user: User) -> View:
 
 def product_view(product: Product) -> View:
     variants = [
-        {"id": v.id, "name": v.name, "sku": v.sku, "price": float(v.price), "metadata": v.metadata}
+        {
+            "id": v.id,
+            "name": v.name,
+            "sku": v.sku,
+            "price": float(v.price),
+            "available": v.available,
+            "metadata": v.metadata,
+        }
         for v in product.variants
     ]
-    return {"id": product.id, "name": product.name, "metadata": product.metadata, "variants": variants}
+    return {
+        "id": product.id,
+        "name": product.name,
+        "unpublishedIn": sorted(product.unpublished_in),
+        "metadata": product.metadata,
+        "variants": variants,
+    }
+
+
+def shipping_method_view(method: ShippingMethodType) -> View:
+    return {"id": method.id, "shownId": method.shown_id, "name": method.name, "price": float(method.price)}
+
+
+def checkout_view(checkout: Checkout) -> View:
+    return {
+        "id": checkout.id,
+        "channel": checkout.channel.slug,
+        "user": checkout.user.id if checkout.user else None,
+        "email": checkout.email,
+        "shippingMethod": checkout.shipping_method.name if checkout.shipping_method else None,
+        "voucherCode": checkout.voucher_code,
+        "total": {"amount": float(checkout.total), "currency": checkout.channel.currency},
+        "chargeStatus": checkout.charge_status,
+        "authorizeStatus": checkout.authorize_status,
+        "lines": [_line(line) for line in checkout.lines],
+        "metadata": checkout.metadata,
+    }
+
+
+def _line(line: OrderLine | CheckoutLine) -> View:
+    name = line.product_name if isinstance(line, OrderLine) else line.variant.product.name
+    return {
+        "name": name,
+        "variant": line.variant.id if line.variant else None,
+        "quantity": line.quantity,
+        "total": float(line.total),
+    }
 
 
 def order_view(order: Order) -> View:
@@ -26,18 +71,23 @@ def order_view(order: Order) -> View:
         "number": str(order.number),
         "created": order.created_at.isoformat(),
         "status": order.status,
+        "origin": order.origin,
+        "checkout": order.checkout_id,
         "chargeStatus": order.charge_status,
         "isPaid": order.is_paid,
         "channel": order.channel.slug,
         "total": {"amount": float(order.total), "currency": order.channel.currency},
-        "charged": float(order.charged),
+        "charged": float(order.total_charged),
         "user": order.user.id if order.user else None,
         "userEmail": order.email,
         "externalReference": order.external_reference,
-        "lines": [{"name": line.product_name, "quantity": line.quantity} for line in order.lines],
+        "shippingMethod": order.shipping_method.name if order.shipping_method else None,
+        "voucherCode": order.voucher_code,
+        "lines": [_line(line) for line in order.lines],
         "metadata": order.metadata,
         "privateMetadata": order.private_metadata,
         "notes": [_note(note) for note in order.notes],
+        "events": [{"type": event.type} | _note(event) for event in order.events],
     }
 
 

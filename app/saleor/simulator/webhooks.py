@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from graphql import GraphQLSchema
@@ -9,6 +10,7 @@ from graphql import GraphQLSchema
 from app.saleor.simulator.api.events import DEFERRED, LIFECYCLE, permission_for
 from app.saleor.simulator.api.execution import tell
 from app.saleor.simulator.api.fields import Request
+from app.saleor.simulator.app_calls import OnAnswer
 from app.saleor.simulator.deliveries import Attempt, Delivery, Mischief, Status
 from app.saleor.simulator.keys import SigningKey
 from app.saleor.simulator.manifest.webhooks import read_subscription
@@ -49,7 +51,7 @@ class Webhooks:
         for app in self._shop.apps:
             for webhook in app.webhooks:
                 if event.name in webhook.asynchronous and webhook.is_active and self._may_hear(app, event):
-                    self._queue(app, webhook, event)
+                    self._queue(webhook, event)
 
     def _may_hear(self, app: App, event: Event) -> bool:
         if event.name in LIFECYCLE and event.subject is app:
@@ -60,14 +62,16 @@ class Webhooks:
             return False
         return permission_for(event.name) in app.permissions
 
-    def _queue(self, app: App, webhook: Webhook, event: Event) -> None:
-        delivery = Delivery(
-            number=self._shop.next_number("EventDelivery"), app=app, webhook=webhook, event=event, due_at=event.at
-        )
+    def _queue(self, webhook: Webhook, event: Event) -> None:
+        delivery = self._new(webhook, event)
         deferred = event.name in DEFERRED and self._site.number >= (3, 23)
         if deferred or self._write(delivery):
             self.deliveries.append(delivery)
             self.news.set()
+
+    def _new(self, webhook: Webhook, event: Event) -> Delivery:
+        number = self._shop.next_number("EventDelivery")
+        return Delivery(number=number, app=webhook.app, webhook=webhook, event=event, due_at=event.at)
 
     def _write(self, delivery: Delivery) -> bool:
         """Makes body and signature from the state of this moment. False where the subscription selects nothing."""
@@ -78,6 +82,38 @@ class Webhooks:
             return False
         delivery.body = to_json(content)
         delivery.signature = self.key.sign_detached(delivery.body)
+        return True
+
+    # Questions to payment apps
+
+    def first(self, app: App, event_name: str) -> Webhook | None:
+        if not app.is_active or app.removed_at is not None or "HANDLE_PAYMENTS" not in app.permissions:
+            return None
+        return next((w for w in app.webhooks if w.is_active and event_name in w.synchronous), None)
+
+    async def call(self, webhook: Webhook, event: Event) -> Any:
+        delivery = self._new(webhook, event)
+        if not self._write(delivery):
+            return None
+        self.deliveries.append(delivery)
+        if self.mischief.drop and self.mischief.hits(event):
+            delivery.status = Status.DROPPED
+            return None
+        delivery.status = Status.FAILED  # until the app has answered: nobody tries again
+        async with self._clients() as client:
+            response = await self._post(client, delivery)
+        if response is None or not response.is_success:
+            return None
+        delivery.status = Status.SUCCESS
+        return _json(response)
+
+    def request(self, webhook: Webhook, event: Event, on_answer: OnAnswer) -> bool:
+        delivery = self._new(webhook, event)
+        delivery.on_answer = on_answer
+        if not self._write(delivery):
+            return False
+        self.deliveries.append(delivery)
+        self.news.set()
         return True
 
     # Sending
@@ -111,6 +147,8 @@ class Webhooks:
         hit = self.mischief.hits(delivery.event)
         if hit and self.mischief.drop:
             delivery.status = Status.DROPPED
+            if delivery.on_answer:
+                delivery.on_answer(None)
         elif not self._is_alive(delivery):
             delivery.status = Status.FAILED
         else:
@@ -126,22 +164,40 @@ class Webhooks:
         return delivery.event.name in LIFECYCLE or (delivery.app.is_active and delivery.app.removed_at is None)
 
     async def _attempt(self, client: httpx.AsyncClient, delivery: Delivery) -> None:
-        body = delivery.body or b""
-        try:
-            response = await send(
-                client, self._site, "POST", delivery.webhook.target_url, self._headers(delivery), body=body
-            )
-            status_code, text = response.status_code, response.text
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            status_code, text = None, f"{type(error).__name__}: {error}"
-        delivery.attempts.append(Attempt(self._shop.clock.now(), status_code, text[:LONGEST_RESPONSE]))
+        response = await self._post(client, delivery)
+        status_code = response.status_code if response is not None else None
         self._conclude(delivery, status_code)
+        if delivery.on_answer and delivery.status is not Status.PENDING:
+            heard = response is not None and response.status_code < SERVER_ERROR
+            delivery.on_answer(_json(response) if heard else None)
+
+    async def _post(self, client: httpx.AsyncClient, delivery: Delivery) -> httpx.Response | None:
+        """The answer, if one came. The attempt is kept either way."""
+        response, url = None, delivery.webhook.target_url
+        try:
+            response = await send(client, self._site, "POST", url, self._headers(delivery), body=delivery.body or b"")
+            response = self._lose(response, delivery.event)
+            text = response.text
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            text = f"{type(error).__name__}: {error}"
+            response = None
+        status_code = response.status_code if response is not None else None
+        delivery.attempts.append(Attempt(self._shop.clock.now(), status_code, text[:LONGEST_RESPONSE]))
+        return response
+
+    def _lose(self, response: httpx.Response, event: Event) -> httpx.Response:
+        if not self.mischief.lose_answers or not self.mischief.hits(event):
+            return response
+        if self.mischief.bad_gateway:
+            return httpx.Response(502, text="Bad gateway")
+        raise httpx.ReadTimeout("The answer was lost.")
 
     def _conclude(self, delivery: Delivery, status_code: int | None) -> None:
-        """Only silence and 5xx are worth another try; redirects and refusals are not."""
+        """Only silence and 5xx are worth another try; redirects and refusals are not. Nor is silence to a request."""
+        silent = status_code is None and delivery.on_answer is None
         if status_code is not None and httpx.codes.is_success(status_code):
             delivery.status = Status.SUCCESS
-        elif (status_code is None or status_code >= SERVER_ERROR) and len(delivery.attempts) < MAXIMUM_ATTEMPTS:
+        elif (silent or (status_code or 0) >= SERVER_ERROR) and len(delivery.attempts) < MAXIMUM_ATTEMPTS:
             wait = FIRST_RETRY_SECONDS * 2 ** (len(delivery.attempts) - 1)
             delivery.due_at = self._shop.clock.now() + timedelta(seconds=wait)
         else:
@@ -177,7 +233,19 @@ class Webhooks:
             body=original.body,
             signature=original.signature,
             replay_of=original.number,
+            on_answer=_ignore if original.event.name in original.webhook.synchronous else None,
         )
         self.deliveries.append(copy)
         self.news.set()
         return copy
+
+
+def _ignore(_answer: Any) -> None:
+    """Only the first answer to a question counts."""
+
+
+def _json(response: httpx.Response | None) -> Any:
+    try:
+        return response.json() if response is not None else None
+    except ValueError:
+        return None

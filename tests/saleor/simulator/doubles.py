@@ -51,6 +51,7 @@ class AppDouble(httpx.AsyncBaseTransport):
         self.while_registering: Callable[[str], Awaitable[None]] | None = None
         self.on_webhook: Callable[[dict[str, Any]], None] | None = None
         self.statuses: list[int | Exception] = []  # of the next webhooks; then 200
+        self.answers: dict[str, Any] = {}  # JSON by event; without one "noted"
         self.requests: list[httpx.Request] = []
 
     def client(self) -> httpx.AsyncClient:
@@ -74,6 +75,9 @@ class AppDouble(httpx.AsyncBaseTransport):
             raise answer
         if self.on_webhook:
             self.on_webhook(json.loads(request.content))
+        event = request.headers["Saleor-Event"]
+        if event in self.answers:
+            return httpx.Response(answer, json=self.answers[event])
         return httpx.Response(answer, text="noted")
 
     @property

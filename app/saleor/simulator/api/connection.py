@@ -11,7 +11,8 @@ from typing import Any
 from graphql import GraphQLError
 
 from app.saleor.simulator.api.fields import NotServed
-from app.saleor.simulator.models import Metadata, Order
+from app.saleor.simulator.base import Metadata
+from app.saleor.simulator.models import Order
 
 PAGE_LIMIT = 100
 Arguments = Mapping[str, Any]

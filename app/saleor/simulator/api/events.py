@@ -5,9 +5,11 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLSchema
 
-from app.saleor.simulator.api.fields import Fields, Request, iso
+from app.saleor.simulator.api.fields import Fields, Request, Resolver, iso
+from app.saleor.simulator.checkout_models import Checkout
 from app.saleor.simulator.models import App, Order, User
 from app.saleor.simulator.records import Event
+from app.saleor.simulator.transaction_models import TransactionItem
 
 # Saleor tells these to the app that they concern; the others need a permission.
 LIFECYCLE = frozenset({"APP_INSTALLED", "APP_UPDATED", "APP_STATUS_CHANGED", "APP_DELETED"})
@@ -26,6 +28,10 @@ DEFERRED = frozenset(
         "ORDER_EXPIRED",
         "ORDER_FULFILLED",
         "ORDER_METADATA_UPDATED",
+        "DRAFT_ORDER_CREATED",
+        "DRAFT_ORDER_UPDATED",
+        "CHECKOUT_CREATED",
+        "CHECKOUT_UPDATED",
     }
 )
 
@@ -35,6 +41,9 @@ _PERMISSION_BY_PREFIX = {
     "CUSTOMER_": "MANAGE_USERS",
     "STAFF_": "MANAGE_STAFF",
     "APP_": "MANAGE_APPS",
+    "ACCOUNT_": "MANAGE_USERS",
+    "TRANSACTION_": "HANDLE_PAYMENTS",
+    "CHECKOUT_": "MANAGE_CHECKOUTS",
 }
 
 
@@ -75,12 +84,34 @@ def _recipient(_event: Event, request: Request) -> App | None:
     return request.requestor.app
 
 
+def _detail(name: str) -> Resolver:
+    """What only questions to payment apps have."""
+    return lambda event, _request: event.details.get(name)
+
+
 EVENT: Fields = {
     "issuedAt": lambda event, _: iso(event.at),
     "version": lambda _, request: request.site.full_version,
     "issuingPrincipal": lambda event, _: event.by,
     "recipient": _recipient,
     "order": lambda event, _: event.subject if isinstance(event.subject, Order) else None,
+    "checkout": lambda event, _: event.subject if isinstance(event.subject, Checkout) else None,
     "app": lambda event, _: event.subject if isinstance(event.subject, App) else None,
     "user": lambda event, _: event.subject if isinstance(event.subject, User) else None,
+    **{
+        name: _detail(name)
+        for name in (
+            "sourceObject",
+            "data",
+            "amount",
+            "action",
+            "merchantReference",
+            "customerIpAddress",
+            "idempotencyKey",
+            "grantedRefund",
+            "channel",
+            "paymentMethodId",
+        )
+    },
+    "transaction": lambda event, _: event.subject if isinstance(event.subject, TransactionItem) else None,
 }

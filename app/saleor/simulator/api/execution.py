@@ -1,6 +1,8 @@
 """From a request body to an answer, with the status codes and the shape of errors that Saleor uses."""
 
+import inspect
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from graphql import (
@@ -11,19 +13,27 @@ from graphql import (
     GraphQLResolveInfo,
     GraphQLSchema,
     OperationType,
+    execute,
     execute_sync,
     get_operation_ast,
     parse,
     validate,
 )
 
+from app.saleor.simulator.api.checkouts import CHECKOUT
+from app.saleor.simulator.api.checkouts import LINE as CHECKOUT_LINE
 from app.saleor.simulator.api.events import EVENT, SubscriptionFields, type_of
 from app.saleor.simulator.api.fields import MONEY, TAXED_MONEY, Fields, Request, Resolvers
 from app.saleor.simulator.api.limits import MAXIMUM_COST, Cost, Refused, check_size, check_syntax
 from app.saleor.simulator.api.mutations import MUTATION
 from app.saleor.simulator.api.objects import OBJECTS
 from app.saleor.simulator.api.orders import LINE, ORDER, ORDER_EVENT
+from app.saleor.simulator.api.payment_method_details import CARD, GIFT_CARD, OTHER
+from app.saleor.simulator.api.payment_methods import GATEWAY, STORED_METHOD
+from app.saleor.simulator.api.problems import PROBLEM
 from app.saleor.simulator.api.queries import QUERY
+from app.saleor.simulator.api.shipping import SHIPPING_METHOD
+from app.saleor.simulator.api.transactions import TRANSACTION, TRANSACTION_EVENT
 from app.saleor.simulator.records import Event
 
 _TABLES: dict[str, Fields] = OBJECTS | {
@@ -33,8 +43,19 @@ _TABLES: dict[str, Fields] = OBJECTS | {
     "Money": MONEY,
     "TaxedMoney": TAXED_MONEY,
     "Order": ORDER,
+    "Checkout": CHECKOUT,
+    "CheckoutLine": CHECKOUT_LINE,
+    "ShippingMethod": SHIPPING_METHOD,
     "OrderLine": LINE,
     "OrderEvent": ORDER_EVENT,
+    "TransactionItem": TRANSACTION,
+    "TransactionEvent": TRANSACTION_EVENT,
+    "StoredPaymentMethod": STORED_METHOD,
+    "PaymentGateway": GATEWAY,
+    "AppProblem": PROBLEM,
+    "CardPaymentMethodDetails": CARD,
+    "OtherPaymentMethodDetails": OTHER,
+    "GiftCardPaymentMethodDetails": GIFT_CARD,
 }
 _RESOLVERS = Resolvers(_TABLES, EVENT)
 
@@ -55,6 +76,30 @@ class Job:
 
 def answer(body: object, schema: GraphQLSchema, request: Request) -> Answer:
     """One GraphQL request. Refusals are HTTP 400; errors of fields are HTTP 200, beside the data."""
+    job = _job(body, schema)
+    if isinstance(job, Answer):
+        return job
+    return _answer(_execute(schema, job.document, request, job.variables, job.operation_name), job.cost)
+
+
+async def answer_later(body: object, schema: GraphQLSchema, request: Request) -> Answer:
+    """The same for a request whose fields may wait for an app."""
+    job = _job(body, schema)
+    if isinstance(job, Answer):
+        return job
+    result = execute(
+        schema,
+        job.document,
+        context_value=request,
+        variable_values=job.variables,
+        operation_name=job.operation_name,
+        field_resolver=_RESOLVERS,
+        type_resolver=_type_of,
+    )
+    return _answer(await result if inspect.isawaitable(result) else result, job.cost)
+
+
+def _job(body: object, schema: GraphQLSchema) -> Job | Answer:
     try:
         job = _prepare(body, schema)
     except (Refused, GraphQLError) as error:
@@ -62,7 +107,7 @@ def answer(body: object, schema: GraphQLSchema, request: Request) -> Answer:
     if job.cost > MAXIMUM_COST:
         refusal = Refused(f"The query costs {job.cost}; at most {MAXIMUM_COST} is allowed.")
         return Answer(400, {"errors": [_format(refusal)], "extensions": _extensions(job.cost)})
-    return _answer(_execute(schema, job.document, request, job.variables, job.operation_name), job.cost)
+    return job
 
 
 def _prepare(body: object, schema: GraphQLSchema) -> Job:
@@ -88,7 +133,9 @@ def _read(body: object) -> tuple[str, dict[str, Any], str | None]:
     return body["query"], variables, body.get("operationName")
 
 
+@lru_cache(maxsize=512)
 def check_document(query: str, schema: GraphQLSchema) -> DocumentNode:
+    """Kept, because apps and storefronts send the same few documents over and over."""
     document = parse(query)
     check_syntax(document)
     if errors := validate(schema, document):

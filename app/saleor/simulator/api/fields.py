@@ -10,6 +10,7 @@ from graphql import GraphQLResolveInfo
 
 from app.saleor.simulator.identity import ExpiredSignatureError, InvalidTokenError
 from app.saleor.simulator.permissions import Requestor
+from app.saleor.simulator.pricing import Taxed
 from app.saleor.simulator.records import Event
 from app.saleor.simulator.site import Site
 from app.saleor.simulator.state import Shop
@@ -30,6 +31,11 @@ class Request:
     site: Site
     caller: Requestor | ExpiredSignatureError | InvalidTokenError
     event: Event | None = None
+    may_wait: bool = False  # for apps to answer
+
+    def require_waiting(self) -> None:
+        if not self.may_wait:
+            raise NotServed("Only `Simulator.answer` waits for apps; payloads and `Simulator.execute` do not.")
 
     @property
     def requestor(self) -> Requestor:
@@ -58,14 +64,18 @@ class Resolvers:
 
 @dataclass(frozen=True)
 class Price:
-    """An amount for the types Money and TaxedMoney. The simulated shop's prices contain no tax."""
+    """An amount for the type Money."""
 
     amount: Decimal
     currency: str
 
-    @property
-    def untaxed(self) -> "Price":
-        return Price(Decimal(0), self.currency)
+
+@dataclass(frozen=True)
+class TaxedPrice:
+    """An amount for the type TaxedMoney."""
+
+    amount: Taxed
+    currency: str
 
 
 MINOR_DIGITS = 2  # NOK, DKK, SEK and EUR alike
@@ -78,9 +88,9 @@ MONEY: Fields = {
 }
 TAXED_MONEY: Fields = {
     "currency": lambda price, _: price.currency,
-    "gross": lambda price, _: price,
-    "net": lambda price, _: price,
-    "tax": lambda price, _: price.untaxed,
+    "gross": lambda price, _: Price(price.amount.gross, price.currency),
+    "net": lambda price, _: Price(price.amount.net, price.currency),
+    "tax": lambda price, _: Price(price.amount.gross - price.amount.net, price.currency),
 }
 
 

@@ -28,7 +28,9 @@ MAXIMUM_ALIASES = 100
 
 # Fields that cost a database visit. Connections cost one for each row that is asked for.
 _COSTLY = {
-    "Query": {"app", "me", "order", "channel", "channels"},
+    "Query": {"app", "me", "order", "channel", "channels", "checkout"},
+    "Checkout": {"billingAddress", "channel", "lines", "shippingAddress", "transactions", "user"},
+    "CheckoutLine": {"variant"},
     "App": {"tokens", "webhooks"},
     "Order": {
         "billingAddress", "channel", "discounts", "events", "fulfillments", "lines", "payments", "shippingAddress",
@@ -88,9 +90,10 @@ class Cost:
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
 
     def of(self, operation: OperationDefinitionNode) -> int:
-        if operation.operation is not OperationType.QUERY:
-            return 0
-        return self._selections(operation.selection_set, self._schema.query_type, 1)
+        """Mutations cost nothing themselves, but what is read of their payloads does."""
+        is_query = operation.operation is OperationType.QUERY
+        root = self._schema.query_type if is_query else self._schema.mutation_type
+        return self._selections(operation.selection_set, root, 1)
 
     def _selections(self, selections: SelectionSetNode | None, parent: object, times: int) -> int:
         total = 0

@@ -3,19 +3,11 @@
 from typing import Any
 
 from app.saleor.simulator.api.fields import Fields, Request
-from app.saleor.simulator.models import (
-    Address,
-    App,
-    Channel,
-    Metadata,
-    Order,
-    OrderLine,
-    Product,
-    ProductType,
-    ProductVariant,
-    Record,
-    User,
-)
+from app.saleor.simulator.base import Metadata, Record
+from app.saleor.simulator.catalog_models import Product, ProductType, ProductVariant, ShippingMethodType, Voucher
+from app.saleor.simulator.checkout_models import Checkout, CheckoutLine
+from app.saleor.simulator.models import Address, App, Channel, Order, OrderLine, User
+from app.saleor.simulator.transaction_models import TransactionItem
 
 ANYONE: frozenset[str] = frozenset()
 
@@ -27,9 +19,14 @@ _PRIVATE = {
     ProductType: {"MANAGE_PRODUCT_TYPES_AND_ATTRIBUTES"},
     Channel: {"MANAGE_CHANNELS"},
     Address: {"MANAGE_USERS"},
+    TransactionItem: {"HANDLE_PAYMENTS"},
+    Checkout: {"MANAGE_CHECKOUTS", "HANDLE_PAYMENTS"},
+    CheckoutLine: {"MANAGE_CHECKOUTS", "HANDLE_PAYMENTS"},
+    ShippingMethodType: {"MANAGE_SHIPPING"},
+    Voucher: {"MANAGE_DISCOUNTS"},
 }
 # Whoever knows the id of an order may write its public metadata: Saleor's storefronts rely on it.
-_PUBLIC = _PRIVATE | {Order: set(), OrderLine: set()}
+_PUBLIC = _PRIVATE | {Order: set(), OrderLine: set(), Checkout: set(), CheckoutLine: set()}
 
 
 def check_private(record: Record, request: Request) -> None:

@@ -3,9 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
-from app.saleor.simulator.api.fields import Fields, NotServed, Request
+from app.saleor.simulator.api.checkouts import MUTATION as CHECKOUTS
+from app.saleor.simulator.api.customers import MUTATION as CUSTOMERS
+from app.saleor.simulator.api.drafts import MUTATION as DRAFTS
+from app.saleor.simulator.api.fields import Fields, Request
 from app.saleor.simulator.api.metadata import check_private, check_public_write
-from app.saleor.simulator.models import Metadata, Order, Record, User
+from app.saleor.simulator.api.order_changes import MUTATION as ORDERS
+from app.saleor.simulator.api.payment_methods import MUTATION as PAYMENT_METHODS
+from app.saleor.simulator.api.problems import MUTATION as PROBLEMS
+from app.saleor.simulator.api.sessions import MUTATION as SESSIONS
+from app.saleor.simulator.api.transactions import MUTATION as TRANSACTIONS
+from app.saleor.simulator.base import Metadata, Record
+from app.saleor.simulator.checkout_models import Checkout
+from app.saleor.simulator.models import Order, User
+from app.saleor.simulator.transaction_models import TransactionItem
 
 Payload = dict[str, Any]
 Change = Callable[[Metadata], None]
@@ -45,8 +56,12 @@ def _tell(record: Record, request: Request) -> None:
     by = request.requestor.principal
     if isinstance(record, Order):
         request.shop.order_metadata_changed(record, by)
+    elif isinstance(record, Checkout):
+        request.shop.checkout_metadata_changed(record, by)
     elif isinstance(record, User) and not record.is_staff:
         request.shop.emit("CUSTOMER_METADATA_UPDATED", record, by)
+    elif isinstance(record, TransactionItem):
+        request.shop.emit("TRANSACTION_ITEM_METADATA_UPDATED", record, by)
 
 
 def _failed(error: dict[str, str]) -> Payload:
@@ -78,52 +93,21 @@ def _no_note(error: dict[str, str]) -> Payload:
     return {"order": None, "event": None, "errors": [error]}
 
 
-def _order_update(
-    _root: Any,
-    request: Request,
-    input: dict[str, Any],  # noqa: A002 - Saleor's argument name
-    id: str | None = None,  # noqa: A002 - Saleor's argument name
-    externalReference: str | None = None,  # noqa: N803 - Saleor's argument name
-) -> Payload:
-    request.requestor.require_any("MANAGE_ORDERS")
-    order = request.shop.order(id) if id else request.shop.order_by_reference(externalReference or "")
-    if order is None:
-        return _not_updated(_error("id", "NOT_FOUND", "No such order was found."))
-    if unknown := set(input) - {"userEmail", "externalReference", "metadata", "privateMetadata", "languageCode"}:
-        raise NotServed(f"The simulator does not serve the fields {sorted(unknown)} of OrderUpdateInput.")
-    holder = request.shop.order_by_reference(input.get("externalReference") or "")
-    if holder not in (None, order):
-        return _not_updated(_error("externalReference", "UNIQUE", "Order with this External reference already exists."))
-    _apply(order, input, request)
-    return {"order": order, "errors": []}
-
-
-def _apply(order: Order, changes: dict[str, Any], request: Request) -> None:
-    by = request.requestor.principal
-    order.metadata.update(_pairs(changes.get("metadata") or []))
-    order.private_metadata.update(_pairs(changes.get("privateMetadata") or []))
-    order.email = changes.get("userEmail", order.email)
-    order.external_reference = changes.get("externalReference", order.external_reference)
-    order.language = changes.get("languageCode", order.language)
-    touches_metadata = bool({"metadata", "privateMetadata"} & set(changes))
-    if touches_metadata:
-        request.shop.order_metadata_changed(order, by)
-    # Shops made before 3.22 tell ORDER_UPDATED for metadata too (useLegacyUpdateWebhookEmission): the noisier one.
-    request.shop.touch_order(order, by)
-
-
-def _not_updated(error: dict[str, str]) -> Payload:
-    return {"order": None, "errors": [error]}
-
-
 _update_public, _delete_public = _metadata_mutation(private=False)
 _update_private, _delete_private = _metadata_mutation(private=True)
 
 MUTATION: Fields = {
+    **TRANSACTIONS,
+    **SESSIONS,
+    **PAYMENT_METHODS,
+    **PROBLEMS,
+    **CUSTOMERS,
+    **DRAFTS,
+    **ORDERS,
+    **CHECKOUTS,
     "updateMetadata": _update_public,
     "deleteMetadata": _delete_public,
     "updatePrivateMetadata": _update_private,
     "deletePrivateMetadata": _delete_private,
     "orderNoteAdd": _note_add,
-    "orderUpdate": _order_update,
 }

@@ -5,6 +5,8 @@ from typing import Any
 from app.saleor.simulator import ids, permissions
 from app.saleor.simulator.api.fields import Fields, Request, always, moment, plain
 from app.saleor.simulator.api.metadata import METADATA
+from app.saleor.simulator.api.payment_methods import of_user
+from app.saleor.simulator.api.problems import problems_of
 from app.saleor.simulator.models import App, Webhook
 
 COUNTRIES = {"NO": "Norway", "DK": "Denmark", "FI": "Finland", "SE": "Sweden"}
@@ -26,6 +28,8 @@ CHANNEL: Fields = METADATA | {
     "isActive": plain("is_active"),
     "currencyCode": plain("currency"),
     "defaultCountry": plain("country"),
+    "paymentSettings": lambda channel, _: {"defaultTransactionFlowStrategy": channel.flow_strategy},
+    "taxConfiguration": always({"pricesEnteredWithTax": True}),
 }
 
 COUNTRY: Fields = {"code": lambda code, _: code, "country": lambda code, _: COUNTRIES.get(code, code)}
@@ -57,6 +61,7 @@ USER: Fields = METADATA | {
     "languageCode": plain("language"),
     "defaultBillingAddress": plain("address"),
     "defaultShippingAddress": plain("address"),
+    "storedPaymentMethods": of_user,
     "externalReference": plain("external_reference"),
     "dateJoined": moment("joined_at"),
     "updatedAt": moment("joined_at"),
@@ -130,6 +135,7 @@ APP: Fields = METADATA | {
     "manifestUrl": plain("manifest_url"),
     "tokens": _tokens,
     "webhooks": _webhooks,
+    "problems": problems_of,
     "version": _from_manifest("version"),
     "author": _from_manifest("author"),
     "appUrl": _from_manifest("appUrl"),

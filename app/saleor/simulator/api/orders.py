@@ -1,12 +1,17 @@
 """Orders, their lines and their history."""
 
-from decimal import Decimal
 from typing import Any
 
-from app.saleor.simulator import ids
-from app.saleor.simulator.api.fields import Fields, Price, Request, Resolver, always, iso, moment, plain
+from app.saleor.simulator.api.fields import Fields, Request, Resolver, always, iso, moment, plain
+from app.saleor.simulator.api.inputs import Payload, described
 from app.saleor.simulator.api.metadata import METADATA
-from app.saleor.simulator.models import App, Order, OrderEvent, OrderLine, ProductVariant, User
+from app.saleor.simulator.api.prices import LINE_PRICES, TOTALS
+from app.saleor.simulator.api.shipping import method_of, methods_for
+from app.saleor.simulator.catalog import is_published
+from app.saleor.simulator.catalog_models import ProductVariant
+from app.saleor.simulator.models import App, Order, OrderEvent, OrderLine, User
+from app.saleor.simulator.obstacles import obstacles_of
+from app.saleor.simulator.transaction_models import TransactionItem
 
 PAYMENT_STATUS = {
     "NONE": "NOT_CHARGED",
@@ -14,10 +19,6 @@ PAYMENT_STATUS = {
     "FULL": "FULLY_CHARGED",
     "OVERCHARGED": "FULLY_CHARGED",
 }
-
-
-def _price(of: Any) -> Resolver:
-    return lambda order, _request: Price(of(order), order.channel.currency)
 
 
 def _user(order: Order, request: Request) -> User | None:
@@ -34,10 +35,14 @@ def _email(order: Order, request: Request) -> str:
     return f"{name[:1]}...@{domain}"
 
 
-def _address(order: Order, request: Request) -> Any:
+def _address(of: str) -> Resolver:
     """Saleor shows strangers a blotted address; the simulator shows them none."""
-    allowed = request.requestor.is_(order.user) or request.requestor.has_any("MANAGE_ORDERS")
-    return order.address if allowed else None
+
+    def resolve(order: Order, request: Request) -> Any:
+        allowed = request.requestor.is_(order.user) or request.requestor.has_any("MANAGE_ORDERS")
+        return getattr(order, of) if allowed else None
+
+    return resolve
 
 
 def _events(order: Order, request: Request) -> list[OrderEvent]:
@@ -45,90 +50,87 @@ def _events(order: Order, request: Request) -> list[OrderEvent]:
     return order.events
 
 
-def _transactions(_order: Order, request: Request) -> list[Any]:
-    """The simulated shop has no transactions yet; even so a customer may not ask for them."""
+def _transactions(order: Order, request: Request) -> list[TransactionItem]:
+    """Customers may not ask for the transactions even of their own orders."""
     request.requestor.require_any("MANAGE_ORDERS", "HANDLE_PAYMENTS")
-    return []
+    return order.transactions
 
 
-def _shipped(order: Order, _request: Request) -> bool:
-    return any(_line_shipped(line) for line in order.lines)
+def _errors(order: Order, request: Request) -> list[Payload]:
+    """What stands in the way of completing a draft; an order has none."""
+    request.shop.refresh_draft(order)
+    return [described(obstacle) for obstacle in obstacles_of(order)] if order.is_draft else []
 
 
-def _line_shipped(line: OrderLine) -> bool:
-    return bool(line.variant and line.variant.product.product_type.is_shipping_required)
+def _variant(line: OrderLine, request: Request) -> ProductVariant | None:
+    """One that the channel does not show is hidden from all who may not see what is sold behind the scenes."""
+    variant = line.variant
+    if variant is None or is_published(variant, line.channel):
+        return variant
+    behind_the_scenes = request.requestor.has_any("MANAGE_ORDERS", "MANAGE_DISCOUNTS", "MANAGE_PRODUCTS")
+    return variant if behind_the_scenes else None
 
 
-def _line_price(of: Any) -> Resolver:
-    return lambda line, _request: Price(of(line), line.order.channel.currency)
+ORDER: Fields = (
+    METADATA
+    | TOTALS
+    | {
+        "id": plain("id"),
+        "number": lambda order, _: str(order.number),
+        "token": lambda order, _: str(order.token),
+        "created": moment("created_at"),
+        "updatedAt": moment("updated_at"),
+        "status": plain("status"),
+        "origin": plain("origin"),
+        "original": always(None),
+        "checkoutId": plain("checkout_id"),
+        "externalReference": plain("external_reference"),
+        "channel": plain("channel"),
+        "user": _user,
+        "userEmail": _email,
+        "billingAddress": _address("billing_address"),
+        "shippingAddress": _address("shipping_address"),
+        "deliveryMethod": method_of,
+        "shippingMethod": method_of,
+        "shippingMethods": methods_for,
+        "shippingMethodName": lambda order, _: order.shipping_method and order.shipping_method.name,
+        "isShippingRequired": plain("is_shipped"),
+        "languageCodeEnum": plain("language"),
+        "voucherCode": plain("voucher_code"),
+        "customerNote": plain("customer_note"),
+        "redirectUrl": plain("redirect_url"),
+        "isPaid": plain("is_paid"),
+        "chargeStatus": plain("charge_status"),
+        "authorizeStatus": plain("authorize_status"),
+        "paymentStatus": lambda order, _: PAYMENT_STATUS[order.charge_status],
+        "lines": plain("lines"),
+        "transactions": _transactions,
+        "payments": always([]),  # Saleor's older kind of payment
+        "discounts": always([]),
+        "fulfillments": always([]),
+        "events": _events,
+        "errors": _errors,
+    }
+)
 
-
-def _variant(line: OrderLine, _request: Request) -> ProductVariant | None:
-    return line.variant
-
-
-ORDER: Fields = METADATA | {
-    "id": plain("id"),
-    "number": lambda order, _: str(order.number),
-    "token": lambda order, _: str(order.token),
-    "created": moment("created_at"),
-    "updatedAt": moment("updated_at"),
-    "status": plain("status"),
-    "origin": plain("origin"),
-    "original": always(None),
-    "checkoutId": lambda order, _: ids.encode("Checkout", order.checkout_token),
-    "externalReference": plain("external_reference"),
-    "channel": plain("channel"),
-    "user": _user,
-    "userEmail": _email,
-    "billingAddress": _address,
-    "shippingAddress": lambda order, request: _address(order, request) if _shipped(order, request) else None,
-    "deliveryMethod": always(None),
-    "shippingMethodName": always(None),
-    "shippingPrice": _price(lambda _: Decimal(0)),
-    "isShippingRequired": _shipped,
-    "languageCodeEnum": plain("language"),
-    "voucherCode": always(None),
-    "customerNote": always(""),
-    "redirectUrl": always(None),
-    "isPaid": plain("is_paid"),
-    "chargeStatus": plain("charge_status"),
-    "authorizeStatus": lambda order, _: "FULL" if order.charge_status == "OVERCHARGED" else order.charge_status,
-    "paymentStatus": lambda order, _: PAYMENT_STATUS[order.charge_status],
-    "total": _price(lambda order: order.total),
-    "subtotal": _price(lambda order: order.total),
-    "undiscountedTotal": _price(lambda order: order.total),
-    "totalCharged": _price(lambda order: order.charged),
-    "totalBalance": _price(lambda order: order.charged - order.total),
-    "totalAuthorized": _price(lambda _: Decimal(0)),
-    "totalCanceled": _price(lambda _: Decimal(0)),
-    "totalRefunded": _price(lambda _: Decimal(0)),
-    "lines": plain("lines"),
-    "transactions": _transactions,
-    "discounts": always([]),
-    "fulfillments": always([]),
-    "events": _events,
-    "errors": always([]),
-}
-
-LINE: Fields = METADATA | {
-    "id": plain("id"),
-    "productName": plain("product_name"),
-    "variantName": plain("variant_name"),
-    "productSku": lambda line, _: line.variant and line.variant.sku,
-    "productVariantId": lambda line, _: line.variant and line.variant.id,
-    "isShippingRequired": lambda line, _: _line_shipped(line),
-    "quantity": plain("quantity"),
-    "quantityFulfilled": always(0),
-    "taxRate": always(0.0),
-    "isGift": always(False),  # noqa: FBT003 - the value of a field
-    "isPriceOverridden": always(False),  # noqa: FBT003 - the value of a field
-    "unitPrice": _line_price(lambda line: line.unit_price),
-    "undiscountedUnitPrice": _line_price(lambda line: line.unit_price),
-    "totalPrice": _line_price(lambda line: line.total),
-    "undiscountedTotalPrice": _line_price(lambda line: line.total),
-    "variant": _variant,
-}
+LINE: Fields = (
+    METADATA
+    | LINE_PRICES
+    | {
+        "id": plain("id"),
+        "productName": plain("product_name"),
+        "variantName": plain("variant_name"),
+        "productSku": lambda line, _: line.variant and line.variant.sku,
+        "productVariantId": lambda line, _: line.variant and line.variant.id,
+        "isShippingRequired": plain("is_shipped"),
+        "quantity": plain("quantity"),
+        "quantityFulfilled": always(0),
+        "taxRate": lambda line, _: float(line.channel.tax_rate),
+        "isGift": always(False),  # noqa: FBT003 - the value of a field
+        "isPriceOverridden": plain("is_price_overridden"),
+        "variant": _variant,
+    }
+)
 
 ORDER_EVENT: Fields = {
     "id": plain("id"),

@@ -5,8 +5,10 @@ from typing import Any
 from graphql import GraphQLError
 
 from app.saleor.simulator import ids
+from app.saleor.simulator.api.checkouts import QUERY as CHECKOUTS
 from app.saleor.simulator.api.connection import filtered, page
 from app.saleor.simulator.api.fields import Fields, NotServed, Request
+from app.saleor.simulator.api.transactions import QUERY as TRANSACTIONS
 from app.saleor.simulator.models import App, Channel, Order, User
 
 
@@ -73,12 +75,16 @@ def _me(_root: Any, request: Request) -> User | None:
     return request.requestor.user
 
 
-QUERY: Fields = {
-    "app": _app,
-    "shop": lambda _, request: request.shop,
-    "me": _me,
-    "order": _order,
-    "orders": _orders,
-    "channel": _channel,
-    "channels": _channels,
-}
+QUERY: Fields = (
+    TRANSACTIONS
+    | CHECKOUTS
+    | {
+        "app": _app,
+        "shop": lambda _, request: request.shop,
+        "me": _me,
+        "order": _order,
+        "orders": _orders,
+        "channel": _channel,
+        "channels": _channels,
+    }
+)
