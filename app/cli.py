@@ -8,15 +8,19 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli_renewals import renewals
+from app.cli_shared import AsJson, Shop, print_rows, with_context
 from app.domain.account import Account, ApiVersion, Environment, Scope
 from app.domain.charge import DEFAULT_LEAD_DAYS, DEFAULT_RETRY_DAYS
+from app.domain.dunning import DunningPolicy, GiveUp
 from app.domain.errors import RecurringError
 
 if TYPE_CHECKING:
@@ -29,44 +33,14 @@ clients = typer.Typer(no_args_is_help=True, help="API clients, for Basic auth.")
 shops = typer.Typer(no_args_is_help=True, help="Shops that installed the app.")
 failures = typer.Typer(no_args_is_help=True, help="Work that was given up and waits for a person.")
 app.add_typer(failures, name="failures")
+app.add_typer(renewals, name="renewals")
 app.add_typer(shops, name="shop")
 app.add_typer(accounts, name="account")
 app.add_typer(clients, name="client")
-T = TypeVar("T")
-
-Shop = Annotated[str, typer.Option(help="The shop's API URL, for example https://shop.example/graphql/.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 
 
 def main() -> None:
     app()
-
-
-def _with_context(work: Callable[["Context"], Awaitable[T]]) -> T:
-    """Run one command against the configured database; a refusal is one line and exit code 1."""
-    from app.config import load
-    from app.main import build
-    from app.observability import configure_logging
-
-    settings = load()
-    configure_logging("warning", settings.log_format)
-
-    async def run() -> T:
-        context = build(settings)
-        try:
-            await context.store.require_answer()
-            if context.store.sqlite:
-                await context.store.migrate()
-            return await work(context)
-        finally:
-            await context.close()
-
-    try:
-        return asyncio.run(run())
-    except RecurringError as error:
-        field = f"{error.field}: " if error.field else ""
-        typer.echo(f"{field}{error.message}", err=True)
-        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -154,7 +128,7 @@ def migrate() -> None:
         await Engine(context.metrics.bug, context.settings.database).install()
         return await context.store.reseal_secrets()
 
-    typer.echo(f"the database is up to date; {_with_context(work)} secrets are sealed with the newest key")
+    typer.echo(f"the database is up to date; {with_context(work)} secrets are sealed with the newest key")
 
 
 @app.command("schema")
@@ -202,7 +176,7 @@ def doctor(as_json: AsJson = False) -> None:
     settings = load()
     configure_logging("error", settings.log_format)
     found = asyncio.run(examine(settings))
-    _print([{"check": it.name, "result": it.result, "remedy": it.remedy} for it in found], as_json=as_json)
+    print_rows([{"check": it.name, "result": it.result, "remedy": it.remedy} for it in found], as_json=as_json)
     if any(it.remedy for it in found):
         raise typer.Exit(1)
 
@@ -221,7 +195,7 @@ def reconcile(
     """
     from app.usecases.nightly import reconcile_all
 
-    books = _with_context(lambda context: reconcile_all(context.deps, lambda _: None, shop))
+    books = with_context(lambda context: reconcile_all(context.deps, lambda _: None, shop))
     rows = [
         {
             "shop": it.account.shop,
@@ -237,7 +211,7 @@ def reconcile(
     ]
     if csv_file is not None:
         _write_findings(csv_file, [finding for it in books for finding in it.findings])
-    _print(rows, as_json=as_json)
+    print_rows(rows, as_json=as_json)
     if any(it.open_findings or it.trouble for it in books):
         raise typer.Exit(1)
 
@@ -266,7 +240,7 @@ def explain(
     from app.domain.account import system
     from app.usecases.explaining import explain_charge
 
-    found = _with_context(lambda context: explain_charge(context.deps, system(shop), charge))
+    found = with_context(lambda context: explain_charge(context.deps, system(shop), charge))
     rows = [
         {"at": f"{it.at:%Y-%m-%d %H:%M:%S}", "what": it.what, "who": it.who, "text": it.text, "id": it.context_id or ""}
         for it in found.moments
@@ -274,7 +248,7 @@ def explain(
     it = found.charge
     if not as_json:
         typer.echo(f"{it.charge_id or it.order_id}: {it.amount} on {it.agreement_id}, due {it.due}, {it.status}")
-    _print(rows, as_json=as_json)
+    print_rows(rows, as_json=as_json)
 
 
 @failures.command("list")
@@ -292,9 +266,9 @@ def failures_list(as_json: AsJson = False) -> None:
             "attempts": str(it.attempts),
             "reason": it.reason,
         }
-        for it in _with_context(lambda context: all_failures(context.deps))
+        for it in with_context(lambda context: all_failures(context.deps))
     ]
-    _print(rows, as_json=as_json)
+    print_rows(rows, as_json=as_json)
 
 
 @failures.command("retry")
@@ -315,7 +289,7 @@ def failures_retry(
                 await retry_failures(context.deps, system(shop), some)
         return len(letters), sorted(set(ids or []) - {it.id for it in letters})
 
-    count, unknown = _with_context(work)
+    count, unknown = with_context(work)
     typer.echo(f"{count} are tried again")
     for letter_id in unknown:
         typer.echo(f"no failure {letter_id}", err=True)
@@ -328,7 +302,7 @@ def shop_forget(shop: Shop) -> None:
     """Erase a shop's token, keys and merchant secrets and revoke its API clients, where it cannot tell us itself."""
     from app.usecases.installations import forget_shop
 
-    typer.echo(_with_context(lambda context: forget_shop(context.deps, shop)))
+    typer.echo(with_context(lambda context: forget_shop(context.deps, shop)))
 
 
 def _secret(name: str, variable: str, file: Path | None) -> str:
@@ -336,6 +310,11 @@ def _secret(name: str, variable: str, file: Path | None) -> str:
     if file is not None:
         return file.read_text().strip()
     return os.environ.get(variable) or str(typer.prompt(name, hide_input=True))
+
+
+class CompleteOrders(StrEnum):
+    WHEN_PAID = "when-paid"
+    AT_ONCE = "at-once"
 
 
 @accounts.command("set")
@@ -359,12 +338,33 @@ def account_set(
     agreement_url: Annotated[
         str | None, typer.Option(help="Your page where customers manage their agreements; Vipps shows it to them.")
     ] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Whose days count for renewals, like Europe/Oslo.")] = None,
+    dunning_retry: Annotated[
+        list[int] | None,
+        typer.Option(help="Days after a failed charge on which a new one is due; once for each try, 0 for no try."),
+    ] = None,
+    dunning_then: Annotated[
+        GiveUp | None, typer.Option(help="What becomes of a subscription whose period stays unpaid.")
+    ] = None,
+    dunning_cancel_after: Annotated[
+        int | None, typer.Option(help="End what was on hold for so many days; 0 for never.")
+    ] = None,
+    complete_orders: Annotated[
+        CompleteOrders | None, typer.Option(help="When a renewal's draft becomes an order.")
+    ] = None,
+    price_notice_days: Annotated[
+        int | None, typer.Option(help="Days before a new price counts, from when the customer is told.")
+    ] = None,
+    notify_url: Annotated[
+        str | None, typer.Option(help="Your endpoint for signed notices about subscriptions; empty for none.")
+    ] = None,
+    notify_secret_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
     client_secret_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
     subscription_key_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
 ) -> None:
     """Set a channel's merchant account. What is left out stays as it was.
 
-    Secrets come from VIPPS_CLIENT_SECRET and VIPPS_SUBSCRIPTION_KEY, from files, or from a prompt.
+    Secrets come from VIPPS_CLIENT_SECRET, VIPPS_SUBSCRIPTION_KEY and NOTIFY_SECRET, from files, or from a prompt.
     """
     from app.usecases.accounts import find_account, set_account
 
@@ -375,7 +375,13 @@ def account_set(
         "retry_days": retry_days,
         "lead_days": lead_days,
         "agreement_url": agreement_url,
+        "time_zone": time_zone,
+        "complete_when_paid": None if complete_orders is None else complete_orders is CompleteOrders.WHEN_PAID,
+        "price_notice_days": price_notice_days,
     }
+    if notify_url:
+        given |= {"notify_url": notify_url}
+        given |= {"notify_secret": _secret("secret for notices", "NOTIFY_SECRET", notify_secret_file)}
 
     async def work(context: "Context") -> None:
         before = await find_account(context.deps, shop, channel)
@@ -388,10 +394,26 @@ def account_set(
             "subscription_key": subscription_key,
         }
         said = {name: value for name, value in given.items() if value is not None}
-        await set_account(context.deps, replace(account, **named, **said))  # type: ignore[arg-type]
+        changed = replace(account, **named, **said)  # type: ignore[arg-type]
+        if notify_url == "":
+            changed = replace(changed, notify_url=None, notify_secret=None)
+        policy = _dunning(account.dunning, dunning_retry, dunning_then, dunning_cancel_after)
+        await set_account(context.deps, replace(changed, dunning=policy))
 
-    _with_context(work)
+    with_context(work)
     typer.echo(f"set the {environment} account {msn} for channel {channel}; try it with: vipps-recurring account check")
+
+
+def _dunning(
+    before: DunningPolicy, retry: list[int] | None, then: GiveUp | None, cancel_after: int | None
+) -> DunningPolicy:
+    """The policy with what was said; 0 says that there is none."""
+    return replace(
+        before,
+        retry_after=before.retry_after if retry is None else tuple(days for days in retry if days),
+        then=then or before.then,
+        cancel_after=before.cancel_after if cancel_after is None else cancel_after or None,
+    )
 
 
 @accounts.command("list")
@@ -399,7 +421,7 @@ def account_list(as_json: AsJson = False) -> None:
     """List all merchant accounts, without their secrets."""
     from app.usecases.accounts import all_accounts
 
-    found = _with_context(lambda context: all_accounts(context.deps))
+    found = with_context(lambda context: all_accounts(context.deps))
     rows = [
         {
             "shop": it.shop,
@@ -410,7 +432,7 @@ def account_list(as_json: AsJson = False) -> None:
         }
         for it in found
     ]
-    _print(rows, as_json=as_json)
+    print_rows(rows, as_json=as_json)
 
 
 @accounts.command("check")
@@ -434,7 +456,7 @@ def account_check(
             for it in await all_accounts(context.deps)
         ]
 
-    checks = _with_context(work)
+    checks = with_context(work)
     rows = [
         {
             "shop": it.account.shop,
@@ -447,7 +469,7 @@ def account_check(
         }
         for it in checks
     ]
-    _print(rows, as_json=as_json)
+    print_rows(rows, as_json=as_json)
     if not all(it.good for it in checks):
         raise typer.Exit(1)
 
@@ -462,7 +484,7 @@ def client_create(
     """Make an API client; its secret is shown now and never again."""
     from app.usecases.accounts import create_client
 
-    made = _with_context(lambda context: create_client(context.deps, shop, name, scope))
+    made = with_context(lambda context: create_client(context.deps, shop, name, scope))
     if as_json:
         typer.echo(json.dumps({"id": made.client.id, "secret": made.secret, "scopes": sorted(made.client.scopes)}))
     else:
@@ -486,7 +508,7 @@ def client_list(shop: Shop, as_json: AsJson = False) -> None:
             for it in found
         ]
 
-    _print(_with_context(work), as_json=as_json)
+    print_rows(with_context(work), as_json=as_json)
 
 
 @clients.command("revoke")
@@ -494,21 +516,5 @@ def client_revoke(client: Annotated[str, typer.Argument(help="The client's id.")
     """Revoke an API client: it is refused from now on."""
     from app.usecases.accounts import revoke_client
 
-    _with_context(lambda context: revoke_client(context.deps, client))
+    with_context(lambda context: revoke_client(context.deps, client))
     typer.echo(f"revoked {client}")
-
-
-def _print(rows: list[dict[str, str]], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    if not rows:
-        typer.echo("none")
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*rows[0], box=None)
-    for row in rows:
-        table.add_row(*row.values())
-    Console().print(table)

@@ -10,6 +10,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from app.demo_subscription import Subscription
 from app.vipps.simulator import DEFAULT_MERCHANT
 
 _PATIENCE = 20.0
@@ -54,6 +55,7 @@ class Story:
         self.stop(agreement)
         self.books()
         self.explain(order)
+        Subscription(self).tell()
         self.console.print(f"\n[green]Everything went as told[/green], in {time.monotonic() - started:.0f} seconds.")
 
     # Telling
@@ -99,6 +101,11 @@ class Story:
         found: dict[str, Any] = next(it for it in self.get(f"{self.saleor}/simulator/orders") if it["id"] == order_id)
         return found
 
+    def sums_of(self, order_id: str) -> dict[str, float]:
+        """What the order's only transaction adds up to."""
+        found = self.get(f"{self.saleor}/simulator/orders/{order_id}/transactions")
+        return dict(found[0]["sums"]) if found else {"charge_pending": 0, "charged": 0}
+
     def charges_made(self) -> list[dict[str, Any]]:
         return [it for it in self.get(f"{self.vipps}/simulator/ledger") if it["effect"] == "create"]
 
@@ -117,12 +124,7 @@ class Story:
         self.check(
             f"installed as {installed['id']} with {len(installed['webhooks'])} webhooks", holds=installed["active"]
         )
-        self.command(
-            *("account", "set", "--shop", self.shop, "--environment", "test", "--msn", DEFAULT_MERCHANT.msn),
-            *("--client-id", DEFAULT_MERCHANT.client_id, "--agreement-url", "http://127.0.0.1/my-subscription"),
-            VIPPS_CLIENT_SECRET=DEFAULT_MERCHANT.client_secret,
-            VIPPS_SUBSCRIPTION_KEY=DEFAULT_MERCHANT.subscription_key,
-        )
+        self.set_account()
         self.say("the merchant account at Vipps is set, its secrets are stored encrypted")
         [checked] = json.loads(self.command("account", "check", "--json"))
         self.check(
@@ -138,6 +140,14 @@ class Story:
         self.check(
             f"Vipps knows the account ({signed_in['environment']}, API {signed_in['apiVersion']})",
             holds=signed_in["ok"],
+        )
+
+    def set_account(self, *more: str) -> None:
+        self.command(
+            *("account", "set", "--shop", self.shop, "--environment", "test", "--msn", DEFAULT_MERCHANT.msn),
+            *("--client-id", DEFAULT_MERCHANT.client_id, "--agreement-url", "http://127.0.0.1/my-subscription", *more),
+            VIPPS_CLIENT_SECRET=DEFAULT_MERCHANT.client_secret,
+            VIPPS_SUBSCRIPTION_KEY=DEFAULT_MERCHANT.subscription_key,
         )
 
     def sign_up(self) -> str:
@@ -186,6 +196,11 @@ class Story:
         order = self.find_order(placed["id"])
         self.check(f"order {order['number']} is charged at Vipps as {shown}", holds=len(self.charges_made()) == 1)
         self.say(f'staff read on the order: "{order["notes"][-1]["message"]}"')
+        self.wait_for("the transaction on the order", lambda: self.sums_of(order["id"])["charge_pending"])
+        self.check(
+            "Saleor shows the payment as pending, and the order as not paid yet",
+            holds=not self.find_order(order["id"])["isPaid"],
+        )
         return order
 
     def repeat(self, order: dict[str, Any]) -> None:
@@ -271,6 +286,12 @@ class Story:
         self.check(
             f'Vipps told by webhook, and the order shows it: "{self.find_order(order["id"])["notes"][-1]["message"]}"',
             holds=True,
+        )
+        self.wait_for("the order to be paid", lambda: self.find_order(order["id"])["isPaid"])
+        paid = self.sums_of(order["id"])
+        self.check(
+            f"the order is paid in Saleor, by the {paid['charged']:.2f} that Vipps collected",
+            holds=(paid["charged"], paid["charge_pending"]) == (self.find_order(order["id"])["total"]["amount"], 0),
         )
         url = f"{self.app}/vipps-recurring-payments/charge/get"
         answer = self.post(url, [{"agreement_id": agreement}], self.machine)

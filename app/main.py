@@ -22,12 +22,13 @@ from app.observability import Metrics
 from app.saleor.client import SaleorClient
 from app.saleor.manifest import app_identifier
 from app.saleor.network import GuardedResolver, ShopRules
+from app.saleor.notifier import WebhookNotifier
 from app.storage.database import SqlStore, unusable
 from app.storage.secrets import SecretBox
 from app.usecases.journal import CallJournal
 from app.usecases.keys import KeyRing
 from app.usecases.locks import Turns
-from app.usecases.ports import Clock, Deps, Jobs, Limits, Shop, Store
+from app.usecases.ports import Clock, Deps, Jobs, Limits, Notifier, Shop, Store
 from app.vipps.calls import Call
 from app.vipps.http import Credentials, SystemNames, VippsHttp
 from app.vipps.v2 import VippsV2
@@ -42,7 +43,7 @@ def system_clock() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class HttpClients:
-    """The two ways out. Saleor's is guarded, because its URLs come from outside."""
+    """The two ways out. Saleor's, which merchants' endpoints share, is guarded: its URLs come from outside."""
 
     vipps: httpx.AsyncClient
     saleor: httpx.AsyncClient
@@ -159,6 +160,8 @@ def build(
     # Here mypy proves that the concrete classes fit the Protocols.
     as_store: Store = store
     shop: Shop = SaleorClient(http.saleor)
+    private = settings.private_networks == "allow"
+    notifier: Notifier = WebhookNotifier(http.saleor, clock, allow_private=private)
     journal = CallJournal(as_store)
     providers = Providers(settings, http.vipps, clock, journal)
     carrier: Jobs = jobs if jobs is not None else InlineJobs()
@@ -177,12 +180,13 @@ def build(
         ),
         jitter=random.random,
         turns=Turns(),
+        notifier=notifier,
         bug=metrics.bug,
     )
     web = WebContext(
         deps=deps,
         keys=KeyRing(deps),
-        rules=ShopRules(settings.allowed_saleor_urls, settings.allow_any_saleor, settings.private_networks == "allow"),
+        rules=ShopRules(settings.allowed_saleor_urls, settings.allow_any_saleor, private),
         app_url=settings.app_url,
         app_version=__version__,
         app_identifier=app_identifier(),

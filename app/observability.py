@@ -79,6 +79,9 @@ class Metrics:
             registry=self.registry,
         )
         self.dead_letters = Gauge("dead_letters", "Work that waits for a person", registry=self.registry)
+        self.renewal_gaps = Gauge(
+            "renewal_gaps", "Subscriptions without the renewal that their schedule says", registry=self.registry
+        )
         self.last_sweep = Gauge("last_sweep_timestamp_seconds", "When the sweeper last ended", registry=self.registry)
 
     def record_sweep(self, swept: Swept) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -13,9 +13,11 @@ from app.jobs.engine import Engine
 from app.jobs.workflows import Told, register
 from app.main import Context
 from app.saleor.payloads import object_of
+from app.usecases.planning import Planned
 from app.usecases.reconciliation import Reconciliation
 from app.usecases.registrations import WebhookState
 from app.usecases.sweep import sweep
+from app.usecases.watchdog import Gap
 
 _HEARTBEAT_SECONDS = 15.0
 _FIRST_SWEEPS, _FIRST_SWEEPS_SECONDS = 8, 15.0
@@ -86,7 +88,16 @@ def _told(context: Context) -> Told:
     def webhooks(account: Account, state: WebhookState) -> None:
         log.info("webhooks.checked", account=account.id, state=state.text)
 
-    return Told(context.metrics.record_sweep, reconciled, webhooks)
+    def planned(done: Planned) -> None:
+        if done.total:
+            log.info("renewals.planned", **done.counts)
+
+    def watched(gaps: Sequence[Gap]) -> None:
+        context.metrics.renewal_gaps.set(len(gaps))
+        for gap in gaps:
+            log.warning("renewals.gap", kind=gap.kind.value, agreement=gap.agreement_id, text=gap.text)
+
+    return Told(context.metrics.record_sweep, reconciled, webhooks, planned, watched)
 
 
 async def _heartbeat(context: Context, worker_id: str) -> None:

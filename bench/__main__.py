@@ -1,6 +1,7 @@
 """Run all benchmarks: `make bench`."""
 
 from bench.batch import batch
+from bench.renewals import renewals
 from bench.serving import serving
 from bench.worker import worker
 
@@ -8,3 +9,4 @@ if __name__ == "__main__":
     serving()
     batch()
     worker()
+    renewals()

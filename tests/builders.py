@@ -14,6 +14,9 @@ from app.domain.operation import Operation, OperationKind, OperationStatus, key_
 from app.domain.order import AGREEMENT_KEY, Order
 from app.domain.plan import IntervalUnit, Plan
 from app.domain.records import AuditEntry, CallEntry, Finding, FindingKind, InboxEntry, Webhook
+from app.domain.renewal import Renewal, RenewalStatus, renewal_id
+from app.domain.schedule import Schedule
+from app.domain.subscription import Subscription, SubscriptionLine, SubscriptionStatus
 
 SHOP = "https://shop.example/graphql/"
 OTHER_SHOP = "https://other.example/graphql/"
@@ -93,6 +96,44 @@ def an_agreement(**over: Any) -> Agreement:
         agreement_id=an_agreement_id(),
         customer=CUSTOMER,
         start=NOW,
+    )
+    return replace(default, **over)
+
+
+def a_subscription(**over: Any) -> Subscription:
+    """On the agreement `agr_1`, monthly from 28 March on; its first order was period 0."""
+    schedule = Schedule(Plan(IntervalUnit.MONTH, 1), date(2026, 3, 28), 1)
+    default = Subscription(
+        id=a_row_id(),
+        shop=SHOP,
+        account_id=ACCOUNT_ID,
+        agreement_id="agr_1",
+        customer=CUSTOMER,
+        channel="default-channel",
+        channel_id="Q2hhbm5lbDox",
+        currency=Currency.NOK,
+        initial_order="T3JkZXI6MQ==",
+        lines=(SubscriptionLine("UHJvZHVjdFZhcmlhbnQ6MQ==", 2, "Kaffe", 12_500),),
+        schedule=schedule,
+        next_period=1,
+        next_due=schedule.due(1),
+        status=SubscriptionStatus.ACTIVE,
+        created_at=NOW,
+    )
+    return replace(default, **over)
+
+
+def a_renewal(subscription: Subscription, period: int = 1, **over: Any) -> Renewal:
+    default = Renewal(
+        id=renewal_id(subscription.shop, subscription.id, period),
+        shop=subscription.shop,
+        account_id=subscription.account_id,
+        subscription_id=subscription.id,
+        agreement_id=subscription.agreement_id,
+        period=period,
+        due=subscription.schedule.due(period),
+        status=RenewalStatus.PLANNED,
+        created_at=NOW,
     )
     return replace(default, **over)
 

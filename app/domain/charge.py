@@ -81,6 +81,7 @@ class ChargeOrigin(StrEnum):
     API = "API"
     INITIAL = "INITIAL"
     FOUND = "FOUND"
+    RENEWAL = "RENEWAL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,9 @@ class Charge:
     client): the database lets one charge hold it. `captured`, `refunded` and `cancelled` count minor units of
     `amount`'s currency. `api_version` is the one it was first sent with and is repeated with; `batch_id` names the
     batch it was sent in, `accepted_at` says when Vipps took that without having made the charge yet, and `sent_at` when
-    it may last have been sent. `withdrawn` says why nobody wants it any more, though its outcome is open; `dead` why
-    nobody tries any more until a person asks for it.
+    it may last have been sent. `happened_at` is when, by Vipps' own word, what it shows came about, where Vipps tells.
+    `withdrawn` says why nobody wants it any more, though its outcome is open; `dead` why nobody tries any more until a
+    person asks for it.
     """
 
     id: str
@@ -129,6 +131,18 @@ class Charge:
     lease_until: datetime | None = None
     dead: str | None = None
     reported: str | None = None
+    saleor_transaction: str | None = None
+    happened_at: datetime | None = None
+
+    @property
+    def shown(self) -> str:
+        """What its order and its transaction have to show: the status and each sum."""
+        return f"{self.status}/{self.captured}/{self.refunded}/{self.cancelled}"
+
+    @property
+    def in_saleor(self) -> bool:
+        """Whether there is, or may be, an order or a transaction in Saleor that has to show it."""
+        return self.saleor_order is not None or self.saleor_transaction is not None
 
     def see(self, seen: "SeenCharge") -> "Charge":
         """Apply an observation: status forward or not at all, amounts upwards or not at all.
@@ -138,7 +152,7 @@ class Charge:
         """
         forward = seen.status in self._next()
         captured = min(self._captured(seen), self.amount.minor - min(self.cancelled, self.amount.minor))
-        return replace(
+        after = replace(
             self,
             charge_id=self.charge_id or seen.charge_id,
             status=seen.status if forward else self.status,
@@ -150,6 +164,7 @@ class Charge:
             failure_code=seen.failure_reason if forward else self.failure_code,
             failure=seen.failure_text if forward else self.failure,
         )
+        return after if after.shown == self.shown else replace(after, happened_at=seen.happened_at)
 
     def matches(self, seen: "SeenCharge") -> bool:
         """Whether a charge that Vipps shows under our order id can be this one.
@@ -260,7 +275,8 @@ class SeenCharge:
     """A charge as Vipps shows it. Amounts are minor units; `due` may carry a time, which means nothing.
 
     `applied` holds the idempotency keys of what succeeded on it; None where the version does not tell (v2). `guessed`
-    where the version shows no captured sum and the status has to tell.
+    where the version shows no captured sum and the status has to tell. `happened_at` is when the last of it happened,
+    where the version tells.
     """
 
     charge_id: str
@@ -277,6 +293,7 @@ class SeenCharge:
     cancelled: int = 0
     applied: frozenset[str] | None = None
     guessed: bool = False
+    happened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

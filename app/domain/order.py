@@ -1,12 +1,16 @@
 """A Saleor order that names an agreement: may it be charged, and if not, why, in words for staff."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import ChargeStatus
-from app.domain.money import Money
+from app.domain.checkout import CartLine
+from app.domain.money import Currency, Money
+from app.domain.subscription import Subscriber, SubscriptionLine
+from app.domain.transaction import charge_reference
 
 AGREEMENT_KEY = "vipps-recurring.agreement"
 STATUS_KEY = "vipps-recurring.status"
@@ -19,8 +23,90 @@ _ON_ITS_WAY = frozenset({ChargeStatus.PENDING.value, ChargeStatus.DUE.value})  #
 
 
 @dataclass(frozen=True, slots=True)
+class OrderTransaction:
+    """A transaction of an order as Saleor shows it; `money` is true where anything of it is, or is about to be, paid.
+
+    `actor_app` is the id of the app that made it.
+    """
+
+    id: str
+    psp_reference: str
+    money: bool
+    actor_app: str | None = None
+
+    def named(self, own: Collection[str]) -> bool:
+        return self.id in own or self.psp_reference in own
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOrder:
+    """The order that a subscription begins with, as far as its renewals are made of it."""
+
+    id: str
+    number: str
+    status: str
+    channel: str
+    channel_id: str
+    customer: str | None
+    lines: tuple[CartLine, ...]
+    subscriber: Subscriber = field(repr=False)
+    shipping_method: str | None
+    voucher: str | None
+    created_at: datetime
+    transactions: tuple[OrderTransaction, ...] = ()
+
+    @property
+    def dead(self) -> bool:
+        return self.status in _DEAD
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalOrder:
+    """A renewal's order, draft or completed. `problems` are Saleor's codes of what stands in the way of completing it.
+
+    `total` is None where it is not an amount that Vipps can charge (`total_text` says it).
+    """
+
+    id: str
+    number: str
+    status: str
+    total: Money | None
+    total_text: str
+    charge_status: str
+    problems: tuple[tuple[str, str], ...] = ()
+    transactions: tuple[OrderTransaction, ...] = ()
+
+    @property
+    def draft(self) -> bool:
+        return self.status == "DRAFT"
+
+    @property
+    def dead(self) -> bool:
+        return self.status in _DEAD
+
+
+@dataclass(frozen=True, slots=True)
+class DraftOrder:
+    """What a renewal's draft order is made of; Saleor computes price, tax, promotions and shipping itself."""
+
+    reference: str
+    channel_id: str
+    customer: str | None
+    subscriber: Subscriber = field(repr=False)
+    lines: tuple[SubscriptionLine, ...]
+    currency: Currency
+    shipping_method: str | None
+    voucher: str | None
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """An order as Saleor shows it to the app, read anew for each event."""
+    """An order as Saleor shows it to the app, read anew for each event.
+
+    `unexplained` is true where more of it is paid than its transactions say: a payment of the old kind, or one that
+    staff wrote down by hand. What tells our own transactions from others' is `own`, see `own_names`.
+    """
 
     id: str
     number: str
@@ -34,6 +120,8 @@ class Order:
     channel: str
     metadata: Mapping[str, str] = field(repr=False)
     private_metadata: Mapping[str, str] = field(repr=False)
+    transactions: tuple[OrderTransaction, ...] = ()
+    unexplained: bool = False
 
     @property
     def agreement_id(self) -> str | None:
@@ -44,16 +132,25 @@ class Order:
         return self.status in _DEAD
 
     @property
-    def paid_elsewhere(self) -> bool:
-        """Paid, authorised or about to be, by somebody else: this app writes no payments to Saleor."""
-        return self.charge_status != "NONE" or self.authorize_status != "NONE" or self.payment_pending
+    def paid(self) -> bool:
+        """In part or in full, by whomever; what is only under way does not count here."""
+        return self.charge_status != "NONE" or self.authorize_status != "NONE"
 
-    @property
-    def unwanted(self) -> str | None:
+    def shows_own(self, own: Collection[str]) -> bool:
+        return any(it.named(own) for it in self.transactions)
+
+    def paid_elsewhere(self, own: Collection[str]) -> bool:
+        """Paid, authorised or about to be, by somebody else than us."""
+        if self.unexplained or any(it.money and not it.named(own) for it in self.transactions):
+            return True
+        ours = any(it.money for it in self.transactions)
+        return (self.paid or self.payment_pending) and not ours
+
+    def unwanted(self, own: Collection[str]) -> str | None:
         """Why a charge of this order that is not collected yet is taken back; None where it is wanted."""
         if self.dead:
             return f"the order is {self.status}"
-        return "the order was paid in another way" if self.paid_elsewhere else None
+        return "the order was paid in another way" if self.paid_elsewhere(own) else None
 
     @property
     def names_a_charge(self) -> bool:
@@ -75,6 +172,15 @@ def order_id_for(shop: str, order: str) -> str:
     So not even a database restored from a backup, which knows nothing of the charge, has the order charged again.
     """
     return f"vr-{uuid.uuid5(_ORDER_IDS, f'{shop} {order}')}"
+
+
+def own_names(shop: str, order: str, agreement_id: str | None, transaction: str | None = None) -> frozenset[str]:
+    """By what an order's own transaction is told: its id, or the reference that it has by our rules.
+
+    The reference is always the same, so that a database restored from a backup knows it, too.
+    """
+    reference = charge_reference(agreement_id or "", order_id_for(shop, order))
+    return frozenset({reference} | ({transaction} if transaction else set()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +210,11 @@ class OrderReport:
         return replace(self, note="") if same_words else self
 
 
-def refusal(order: Order, agreement: Agreement | None) -> str | None:
+def refusal(order: Order, agreement: Agreement | None, own: Collection[str] = ()) -> str | None:
     """Why this order is not charged on that agreement, or None where it may be.
 
-    The metadata is writable by storefronts: it selects an agreement, it never authorises (ARCHITECTURE 5.6).
+    The metadata is writable by storefronts: it selects an agreement, it never authorises (ARCHITECTURE 5.6). Asked
+    where we know of no charge: what is paid is paid, then, even by a transaction of our own.
     """
     if order.dead:
         return f"the order is {order.status}"
@@ -119,9 +226,9 @@ def refusal(order: Order, agreement: Agreement | None) -> str | None:
         )
     if order.customer is None or agreement.customer is None or order.customer != agreement.customer:
         return f"agreement {agreement.agreement_id} does not belong to the customer of this order"
-    if order.charge_status != "NONE" or order.authorize_status != "NONE":
+    if order.paid:
         return "the order is paid, in part or in full, already"
-    if order.payment_pending:
+    if order.paid_elsewhere(own):
         return "another payment of this order is under way"
     if order.total is None:
         return f"the total {order.total_text} is not an amount that Vipps can charge"

@@ -88,6 +88,16 @@ class Renewal:
         return f"vipps-recurring:{self.agreement_id}:{self.period}"
 
 
+@dataclass(frozen=True, slots=True)
+class RenewalFilter:
+    """Which periods are asked for; what is left out does not matter. Both days count."""
+
+    statuses: frozenset[RenewalStatus] = frozenset()
+    reason: RenewalReason | None = None
+    due_from: date | None = None
+    due_to: date | None = None
+
+
 def renewal_id(shop: str, subscription_id: str, period: int) -> str:
     """Always the same for a period, so that two planners make one row."""
     return str(uuid.uuid5(_RENEWALS, f"{shop} {subscription_id} {period}"))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 
 from graphql import GraphQLError
 from strawberry.fastapi import BaseContext
@@ -9,6 +10,7 @@ from strawberry.types import Info as StrawberryInfo
 
 from app.domain.account import Caller
 from app.domain.errors import RecurringError
+from app.gql.loaders import Loaders
 from app.usecases.ports import Deps
 
 
@@ -24,6 +26,10 @@ class Context(BaseContext):
         if isinstance(self._caller, RecurringError):
             raise self._caller
         return self._caller
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        return Loaders(self.deps, self.caller())
 
 
 Info = StrawberryInfo[Context, None]

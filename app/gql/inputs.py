@@ -9,9 +9,13 @@ from app.domain.agreement import AgreementStatus, Pricing, TransactionType
 from app.domain.operation import OperationKind
 from app.domain.plan import IntervalUnit
 from app.domain.records import AgreementFilter
+from app.domain.renewal import RenewalFilter, RenewalReason, RenewalStatus
+from app.domain.subscription import VoucherPolicy
+from app.gql.naming import camel
 from app.usecases.agreements import AgreementChange, AgreementWish, InitialChargeWish
 from app.usecases.charges import ChargeMake
 from app.usecases.money_moves import ChargeMove
+from app.usecases.subscription_terms import Line, NewPrice, Terms
 
 MINOR = "Minor units: 25000 is 250.00."
 KEY = "Your own key for this item: the same key again gives the same answer and nothing twice."
@@ -96,14 +100,79 @@ class AgreementCreateInput:
 
 
 @strawberry.input
+class SubscriptionLineInput:
+    variant_id: strawberry.ID
+    quantity: int
+
+
+@strawberry.input
+class VariantPriceInput:
+    variant_id: strawberry.ID
+    price: int = strawberry.field(description=MINOR)
+
+
+@strawberry.input
+class PriceChangeInput:
+    on: date = strawberry.field(description="For renewals that are due on that day or later.")
+    price: int = strawberry.field(description=MINOR + " The agreement's new price.")
+    unit_prices: list[VariantPriceInput] | None = strawberry.field(
+        default=None, description="What a piece costs in the renewal orders; the catalogue's price if left out."
+    )
+
+    def wanted(self) -> NewPrice:
+        return NewPrice(self.on, self.price, {it.variant_id: it.price for it in self.unit_prices or ()})
+
+
+@strawberry.input(description="As Saleor's. What is left out is empty.")
+class AddressInput:
+    first_name: str | None = None
+    last_name: str | None = None
+    company_name: str | None = None
+    street_address1: str | None = strawberry.field(default=None, name="streetAddress1")
+    street_address2: str | None = strawberry.field(default=None, name="streetAddress2")
+    city: str | None = None
+    city_area: str | None = None
+    postal_code: str | None = None
+    country: str | None = strawberry.field(default=None, description="Two capital letters.")
+    country_area: str | None = None
+    phone: str | None = None
+
+    def fields(self) -> dict[str, str]:
+        """By Saleor's names, without what is empty."""
+        return {camel(name): value for name, value in vars(self).items() if value}
+
+
+@strawberry.input
 class AgreementUpdateInput:
     price: int | None = strawberry.field(default=None, description=MINOR)
     product_name: str | None = None
     product_description: str | None = None
     merchant_agreement_url: str | None = None
     suggested_max_amount: int | None = strawberry.field(default=None, description=MINOR + " VARIABLE agreements only.")
+    lines: list[SubscriptionLineInput] | None = strawberry.field(
+        default=None, description="All lines of the subscription's renewals from now on."
+    )
+    price_change: PriceChangeInput | None = strawberry.field(
+        default=None, description="A new price with notice; `price` above changes the agreement's at once."
+    )
+    shipping_method_id: strawberry.ID | None = None
+    voucher_policy: VoucherPolicy | None = None
+    billing_address: AddressInput | None = None
+    shipping_address: AddressInput | None = None
+
+    def terms(self) -> Terms:
+        """What of it is about the subscription."""
+        return Terms(
+            lines=None if self.lines is None else [Line(it.variant_id, it.quantity) for it in self.lines],
+            price=self.price_change.wanted() if self.price_change else None,
+            shipping_method=self.shipping_method_id,
+            voucher_policy=self.voucher_policy,
+            billing=self.billing_address.fields() if self.billing_address else None,
+            shipping=self.shipping_address.fields() if self.shipping_address else None,
+        )
 
     def change(self) -> AgreementChange:
+        """What of it is about the agreement at Vipps."""
         return AgreementChange(
             price=self.price,
             product_name=self.product_name,
@@ -207,6 +276,17 @@ class AgreementFilterInput:
             created_from=self.created_from,
             created_to=self.created_to,
         )
+
+
+@strawberry.input(name="RenewalFilter")
+class RenewalFilterInput:
+    status: list[RenewalStatus] | None = None
+    reason: RenewalReason | None = None
+    due_from: date | None = None
+    due_to: date | None = None
+
+    def wanted(self) -> RenewalFilter:
+        return RenewalFilter(frozenset(self.status or ()), self.reason, self.due_from, self.due_to)
 
 
 @strawberry.enum

@@ -1,28 +1,33 @@
-"""The queries: test auth, agreements, charges."""
+"""The queries: test auth, agreements, charges, renewals."""
 
 import base64
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Annotated
 
 import strawberry
 
 from app.domain.account import CallerKind
 from app.domain.agreement import Agreement as AgreementRow
 from app.domain.errors import Forbidden, InvalidInput, Misconfigured, NotFound, Unavailable
+from app.domain.money import currency_of
 from app.domain.records import AgreementFilter, Page
+from app.domain.renewal import RenewalFilter
+from app.gql.charge_types import Charge
 from app.gql.context import Info, refusals
-from app.gql.inputs import AgreementFilterInput, AgreementSortInput, OrderDirection
+from app.gql.inputs import AgreementFilterInput, AgreementSortInput, OrderDirection, RenewalFilterInput
+from app.gql.subscription_types import MAX_PAGE, RenewalForecast, renewal_edges
 from app.gql.types import (
     Agreement,
     AgreementConnection,
     AuthTest,
-    Charge,
     ChargeExplanation,
     ChargesByAgreement,
     Failure,
     Finding,
     MutationError,
     PageInfo,
+    RenewalConnection,
     batch_fields,
     edges_of,
 )
@@ -31,8 +36,8 @@ from app.usecases.agreements import get_agreement, list_agreements
 from app.usecases.charges import get_charge, get_charges
 from app.usecases.explaining import explain_charge
 from app.usecases.failures import list_failures, list_findings
+from app.usecases.forecast import forecast, list_renewals
 
-MAX_PAGE = 100
 _ROW_ID = re.compile(r"[0-9a-f-]{1,36}")
 
 
@@ -139,6 +144,64 @@ class Query:
     async def findings(self, info: Info) -> list[Finding]:
         async with refusals():
             return [Finding.of(it) for it in await list_findings(info.context.deps, info.context.caller())]
+
+    @strawberry.field(
+        description="What will be renewed on each day, as the schedules say: up to 400 days, for staff and API clients."
+    )
+    async def renewal_forecast(
+        self,
+        info: Info,
+        from_: Annotated[date, strawberry.argument(name="from")],
+        to: date,
+        currency: Annotated[
+            str | None, strawberry.argument(description="The one in which most is renewed, if left out.")
+        ] = None,
+    ) -> RenewalForecast:
+        async with refusals():
+            wanted = currency_of(currency) if currency else None
+            found = await forecast(info.context.deps, info.context.caller(), from_, to, wanted)
+        return RenewalForecast.of(found)
+
+    @strawberry.field(
+        description="Periods of all subscriptions, the latest due first; for staff and API clients. "
+        "`first` is at most 100."
+    )
+    async def renewals(
+        self,
+        info: Info,
+        first: int = 20,
+        after: str | None = None,
+        filter: RenewalFilterInput | None = None,  # noqa: A002
+    ) -> RenewalConnection:
+        async with refusals():
+            if not 1 <= first <= MAX_PAGE:
+                raise InvalidInput(f"a page has 1 to {MAX_PAGE} renewals", field="first")
+            wanted = filter.wanted() if filter else RenewalFilter()
+            place = _read_place(after) if after else None
+            rows, total = await list_renewals(info.context.deps, info.context.caller(), wanted, place, first + 1)
+        edges = renewal_edges(rows[:first])
+        return RenewalConnection(
+            edges=edges,
+            total_count=total,
+            page_info=PageInfo(
+                has_next_page=len(rows) > first,
+                has_previous_page=place is not None,
+                start_cursor=edges[0].cursor if edges else None,
+                end_cursor=edges[-1].cursor if edges else None,
+            ),
+        )
+
+
+def _read_place(cursor: str) -> tuple[date, str]:
+    """A renewal's due day and id."""
+    try:
+        day, _, row_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
+        read = date.fromisoformat(day)
+    except ValueError:
+        read = None
+    if read is None or not _ROW_ID.fullmatch(row_id):
+        raise InvalidInput("the cursor cannot be read; take one from pageInfo or an edge", field="after")
+    return read, row_id
 
 
 def _aware(wanted: AgreementFilter) -> None:

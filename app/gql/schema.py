@@ -1,6 +1,7 @@
 """The schema that is served, its limits, and its router."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 
 import strawberry
@@ -29,11 +30,16 @@ def _unforeseen(error: GraphQLError) -> bool:
     return error.original_error is not None and not isinstance(error.original_error, GraphQLError | RecurringError)
 
 
+# The library says what is wrong with a value and repeats the value: an address perhaps.
+_REPEATED = re.compile(r"(?:[,.?] [Ff]ound|(cannot represent [a-z -]*value)): .*", re.DOTALL)
+
+
 class Schema(strawberry.Schema):
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Tell what nobody foresaw. A query's text or variables are never written down: they hold people's data."""
         context = execution_context.context if execution_context else None
         for error in errors:
+            error.message = _REPEATED.sub(r"\1", error.message)
             if _unforeseen(error) and isinstance(context, Context) and error.original_error is not None:
                 context.deps.bug(error.original_error)
 

@@ -1,8 +1,7 @@
 """Output types: what the domain knows, in Saleor's habits of naming."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 import strawberry
@@ -10,43 +9,19 @@ import strawberry
 from app.domain import agreement as agreements
 from app.domain import charge as charges
 from app.domain.account import ApiVersion, Environment
-from app.domain.agreement import AgreementStatus, Pricing, TransactionType
+from app.domain.agreement import AgreementStatus, Pricing
 from app.domain.batch import BatchResult, ItemResult
-from app.domain.charge import ChargeOrigin, ChargeStatus
 from app.domain.errors import ErrorCode, RecurringError
-from app.domain.money import Money as DomainMoney
 from app.domain.plan import IntervalUnit
 from app.domain.records import DeadLetter, Failing, FindingKind
 from app.domain.records import Finding as FindingRow
+from app.gql.charge_types import Charge, Money
+from app.gql.context import Info
+from app.gql.naming import camel
+from app.gql.subscription_types import AgreementSubscription, RenewalEdge
 from app.usecases.charges import AgreementCharges
 from app.usecases.explaining import Explanation
-
-# Registered here and used under their own names: the domain's words are the API's words.
-for _enum, _name in (
-    (ErrorCode, "RecurringErrorCode"),
-    (AgreementStatus, "AgreementStatus"),
-    (ChargeStatus, "ChargeStatus"),
-    (ChargeOrigin, "ChargeOrigin"),
-    (IntervalUnit, "IntervalUnit"),
-    (TransactionType, "TransactionType"),
-    (Pricing, "Pricing"),
-    (Failing, "FailureKind"),
-    (FindingKind, "FindingKind"),
-    (Environment, "VippsEnvironment"),
-    (ApiVersion, "VippsApiVersion"),
-):
-    strawberry.enum(_enum, name=_name)
-
-
-@strawberry.type(description="An amount: minor units (øre, cent), and the same in major units.")
-class Money:
-    minor: int
-    amount: Decimal
-    currency: str
-
-    @classmethod
-    def of(cls, it: DomainMoney) -> "Money":
-        return cls(minor=it.minor, amount=it.to_decimal(), currency=it.currency.value)
+from app.usecases.subscriptions import Subscribed
 
 
 @strawberry.type(description="How often: every `count` units.")
@@ -82,6 +57,11 @@ class Agreement:
     stop: datetime | None
     stopped_by: str | None = strawberry.field(description="MERCHANT, USER or ADMIN, where Vipps has told.")
 
+    @strawberry.field(description="What is renewed on it; null where it did not begin with an order in Saleor.")
+    async def subscription(self, info: Info) -> AgreementSubscription | None:
+        found = await info.context.loaders.subscriptions.load(self.id)
+        return AgreementSubscription.of(found) if found else None
+
     @classmethod
     def of(cls, it: agreements.Agreement) -> "Agreement":
         campaign = it.campaign
@@ -105,52 +85,6 @@ class Agreement:
             start=it.start,
             stop=it.stop,
             stopped_by=it.stopped_by,
-        )
-
-
-@strawberry.type(description="Money taken, or to be taken, on an agreement. `id` is Vipps' charge id.")
-class Charge:
-    id: strawberry.ID
-    agreement_id: strawberry.ID
-    order_id: str = strawberry.field(description="The order id that Vipps knows it by.")
-    status: ChargeStatus
-    origin: ChargeOrigin
-    amount: Money
-    captured: Money
-    refunded: Money
-    cancelled: Money
-    transaction_type: TransactionType
-    description: str
-    due: date
-    retry_days: int
-    transaction_id: str | None
-    failure_reason: str | None
-    failure_description: str | None
-    saleor_order_id: strawberry.ID | None
-    created: datetime
-
-    @classmethod
-    def of(cls, it: charges.Charge) -> "Charge":
-        currency = it.amount.currency
-        return cls(
-            id=strawberry.ID(it.charge_id or it.order_id),
-            agreement_id=strawberry.ID(it.agreement_id),
-            order_id=it.order_id,
-            status=it.status,
-            origin=it.origin,
-            amount=Money.of(it.amount),
-            captured=Money.of(DomainMoney(it.captured, currency)),
-            refunded=Money.of(DomainMoney(it.refunded, currency)),
-            cancelled=Money.of(DomainMoney(it.cancelled, currency)),
-            transaction_type=it.transaction_type,
-            description=it.description,
-            due=it.due,
-            retry_days=it.retry_days,
-            transaction_id=it.transaction_id,
-            failure_reason=it.failure_code,
-            failure_description=it.failure,
-            saleor_order_id=strawberry.ID(it.saleor_order) if it.saleor_order else None,
-            created=it.created_at,
         )
 
 
@@ -205,11 +139,16 @@ class ItemResultType:
             index=item.index,
             id=strawberry.ID(success_id(item)),
             success=item.error is None,
-            agreement=Agreement.of(value) if isinstance(value, agreements.Agreement) else None,
+            agreement=_agreement_of(value),
             charge=Charge.of(value) if isinstance(value, charges.Charge) else None,
             charges=_charges_of(value) if isinstance(value, AgreementCharges) else None,
             error=BatchError.of(item, item.error) if item.error else None,
         )
+
+
+def _agreement_of(value: object) -> Agreement | None:
+    row = value.agreement if isinstance(value, Subscribed) else value
+    return Agreement.of(row) if isinstance(row, agreements.Agreement) else None
 
 
 def _charges_of(found: AgreementCharges) -> list[Charge]:
@@ -237,11 +176,6 @@ def batch_fields(result: BatchResult[Any]) -> dict[str, Any]:
     }
 
 
-def camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(part.capitalize() for part in tail)
-
-
 @strawberry.type
 class ChargesByAgreement(Batch):
     """Results hold each agreement's charges as Vipps shows them now."""
@@ -249,6 +183,24 @@ class ChargesByAgreement(Batch):
 
 @strawberry.type
 class AgreementCancel(Batch): ...
+
+
+@strawberry.type
+class AgreementPause(Batch): ...
+
+
+@strawberry.type
+class AgreementResume(Batch): ...
+
+
+@strawberry.type
+class AgreementSkip(Batch): ...
+
+
+@strawberry.type
+class AgreementMove:
+    agreement: Agreement | None
+    errors: list[MutationError]
 
 
 @strawberry.type
@@ -298,6 +250,13 @@ class PageInfo:
     has_previous_page: bool
     start_cursor: str | None
     end_cursor: str | None
+
+
+@strawberry.type
+class RenewalConnection:
+    edges: list[RenewalEdge]
+    page_info: PageInfo
+    total_count: int
 
 
 @strawberry.type

@@ -1,1 +1,1 @@
-"""Saleor as Saleor writes it: manifest, signatures, client, payloads."""
+"""Saleor as Saleor writes it: manifest, signatures, payloads and answers, calls; and the endpoint for notices."""

@@ -1,14 +1,12 @@
 """The manifest that Saleor reads: manifest.json with URLs and queries filled in, shaped for the asking version."""
 
 import json
-import re
 from functools import cache
 from typing import Any
 
 from app.saleor.documents import ROOT, document
+from app.saleor.versions import version_of
 
-_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})", re.ASCII)
-_OLDEST = (3, 21)
 # An app is told of its own removal from 3.23 on; before that the event needs MANAGE_APPS (facts: SALEOR 2).
 _LIFECYCLE_SINCE = (3, 23)
 _IDENTIFIERS_SINCE = (3, 23)
@@ -24,15 +22,26 @@ def app_identifier() -> str:
     return str(_template()["id"])
 
 
+@cache
 def event_names() -> dict[str, str]:
     """Saleor's lower-case event name for each webhook's path segment."""
-    return {hook["identifier"]: hook["asyncEvents"][0].lower() for hook in _template()["webhooks"]}
+    return {hook["identifier"]: _event(hook).lower() for hook in _template()["webhooks"]}
+
+
+@cache
+def synchronous_events() -> frozenset[str]:
+    """Lower-case names of the events that wait for their answer: Saleor's customer or staff wait with them."""
+    return frozenset(_event(hook).lower() for hook in _template()["webhooks"] if "syncEvents" in hook)
+
+
+def _event(hook: dict[str, Any]) -> str:
+    [event] = hook.get("asyncEvents", []) + hook.get("syncEvents", [])
+    return str(event)
 
 
 def schema_version(header: str | None) -> tuple[int, int]:
     """Major and minor of `Saleor-Schema-Version`; the oldest supported where it is missing or unreadable."""
-    found = _VERSION.match(header or "")
-    return (int(found[1]), int(found[2])) if found else _OLDEST
+    return version_of(header)[:2]
 
 
 def manifest(app_url: str, app_version: str, header: str | None) -> dict[str, Any]:
@@ -46,7 +55,7 @@ def manifest(app_url: str, app_version: str, header: str | None) -> dict[str, An
 
 
 def _served(hook: dict[str, Any], version: tuple[int, int]) -> bool:
-    return hook["asyncEvents"] != ["APP_DELETED"] or version >= _LIFECYCLE_SINCE
+    return _event(hook) != "APP_DELETED" or version >= _LIFECYCLE_SINCE
 
 
 def _webhook(hook: dict[str, Any], app_url: str, version: tuple[int, int]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which shops may be called at all: the app calls URLs that an unproven request names, so each is checked first.
+"""Whom the app calls at all: it is given URLs by unproven requests and by merchants, so each is checked first.
 
 The URL is checked as text, and the address once more when the connection is made, so that a name that resolves to
 something else the second time gains nothing.
@@ -16,6 +16,7 @@ from app.domain.errors import Forbidden, InvalidInput
 
 _PORTS = frozenset({None, 443})
 _LONGEST = 255
+_LONGEST_ENDPOINT = 2048
 _PORT_END = 65536
 _FIELD = "Saleor-Api-Url"
 
@@ -23,9 +24,9 @@ _FIELD = "Saleor-Api-Url"
 # Addresses of version 6 that carry one of version 4: a gateway may lead them into the network behind it.
 _CARRIERS = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
-_URL = re.compile(
-    rf"https?://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?/graphql/"
-)
+_SERVER = rf"https?://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?"
+_URL = re.compile(rf"{_SERVER}/graphql/")
+_ENDPOINT = re.compile(rf"{_SERVER}(?:[/?][A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*)?")
 
 
 def _private(address: str) -> bool:
@@ -65,6 +66,20 @@ class ShopRules:
         if self.allow_any:
             return True
         return any(re.fullmatch(_pattern(entry), url) for entry in self.allowed)
+
+
+def check_endpoint(url: str, *, allow_private: bool) -> None:
+    """Whether a merchant's own URL may be called. Raises InvalidInput for a bad one, Forbidden for one not allowed."""
+    found = _ENDPOINT.fullmatch(url) if len(url) <= _LONGEST_ENDPOINT else None
+    port = int(found["port"]) if found and found["port"] else None
+    if found is None or (port is not None and not 0 < port < _PORT_END):
+        raise InvalidInput("this is not the plain URL of an endpoint", field="url")
+    if allow_private:
+        return
+    if not url.startswith("https:"):
+        raise InvalidInput("the URL of an endpoint must start with https://", field="url")
+    if port not in _PORTS or _names_private_host(found["host"].strip("[]").lower()):
+        raise Forbidden("this address is not allowed: private networks and unusual ports are refused")
 
 
 def _pattern(entry: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 _OBJECTS = ("order", "app")
 
 
-def _parse(body: str | bytes) -> dict[str, Any]:
+def parse(body: str | bytes) -> dict[str, Any]:
     """Money is a JSON number in Saleor's bodies and must never become a float (facts: SALEOR 3.3)."""
     try:
         data = json.loads(body, parse_float=Decimal)
@@ -24,10 +24,10 @@ def _id(holder: object) -> str | None:
 
 def recipient_of(body: str | bytes) -> str | None:
     """The App id that Saleor sent this to."""
-    return _id(_parse(body).get("recipient"))
+    return _id(parse(body).get("recipient"))
 
 
 def object_of(body: str | bytes) -> str | None:
     """The id of the order or app that the event is about; None where a resolver failed and left it out."""
-    data = _parse(body)
+    data = parse(body)
     return next((found for name in _OBJECTS if (found := _id(data.get(name)))), None)

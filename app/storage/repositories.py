@@ -240,6 +240,13 @@ class ChargeRepository(Repository):
                     found |= {name: charge for name in (charge.order_id, charge.charge_id or "") if name in ids}
         return found
 
+    async def many(self, shop: str, charge_row_ids: Sequence[str]) -> Mapping[str, Charge]:
+        found: dict[str, Charge] = {}
+        for ids in chunks(charge_row_ids):
+            rows = await self._all(self._c.shop == shop, self._c.id.in_(ids))
+            found |= {row["id"]: mapping.charge(row) for row in rows}
+        return found
+
     async def named(self, shop: str, name: str) -> Sequence[Charge]:
         named = or_(self._c.charge_id == name, self._c.order_id == name, self._c.saleor_order == name)
         return [mapping.charge(row) for row in await self._all(self._c.shop == shop, named, limit=20)]

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.domain.agreement import AgreementStatus
 from app.domain.money import Currency, Money
 from app.domain.plan import IntervalUnit, Plan
-from app.domain.renewal import Renewal, RenewalReason, RenewalStatus
+from app.domain.renewal import Renewal, RenewalFilter, RenewalReason, RenewalStatus
 from app.domain.schedule import Schedule
 from app.domain.subscription import (
     PriceChange,
@@ -309,6 +309,45 @@ class RenewalRepository(Repository):
         where = (self._c.shop == shop, self._c.subscription_id == subscription_id)
         rows = await self._all(*where, order=self._c.period.desc(), limit=limit)
         return [_renewal(row) for row in reversed(rows)]
+
+    async def of_subscriptions(
+        self, shop: str, subscription_ids: Sequence[str], limit: int
+    ) -> Mapping[str, Sequence[Renewal]]:
+        found: dict[str, list[Renewal]] = {}
+        age = func.row_number().over(partition_by=self._c.subscription_id, order_by=self._c.period.desc())
+        for ids in chunks(subscription_ids):
+            where = (self._c.shop == shop, self._c.subscription_id.in_(ids))
+            aged = select(self._t, age.label("age")).where(*where).subquery()
+            newest = select(aged).where(aged.c.age <= limit).order_by(aged.c.period)
+            for row in (await self._db.execute(newest)).mappings():
+                found.setdefault(row["subscription_id"], []).append(_renewal(row))
+        return found
+
+    def _wanted(self, shop: str, wanted: RenewalFilter) -> list[ColumnElement[bool]]:
+        where = [self._c.shop == shop]
+        if wanted.statuses:
+            where.append(self._c.status.in_(sorted(it.value for it in wanted.statuses)))
+        if wanted.reason is not None:
+            where.append(self._c.reason == wanted.reason.value)
+        if wanted.due_from is not None:
+            where.append(self._c.due >= wanted.due_from)
+        if wanted.due_to is not None:
+            where.append(self._c.due <= wanted.due_to)
+        return where
+
+    async def page(
+        self, shop: str, wanted: RenewalFilter, after: tuple[date, str] | None, limit: int
+    ) -> Sequence[Renewal]:
+        query = select(self._t).where(*self._wanted(shop, wanted))
+        if after is not None:
+            at = tuple_(bindparam("at", after[0], self._c.due.type), bindparam("at_id", after[1]))
+            query = query.where(tuple_(self._c.due, self._c.id) < at)
+        query = query.order_by(self._c.due.desc(), self._c.id.desc()).limit(limit)
+        return [_renewal(row) for row in (await self._db.execute(query)).mappings()]
+
+    async def count(self, shop: str, wanted: RenewalFilter) -> int:
+        query = select(func.count()).select_from(self._t).where(*self._wanted(shop, wanted))
+        return int((await self._db.execute(query)).scalar_one())
 
     async def add_all(self, renewals: Sequence[Renewal]) -> int:
         added = 0

@@ -7,10 +7,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.domain.account import Account, ApiClient, ApiVersion, Caller, CallerKind, Scope
-from app.domain.agreement import AgreementStatus
+from app.domain.agreement import URL_MAX, AgreementStatus
 from app.domain.charge import MIN_LEAD_DAYS, check_retry_days
+from app.domain.dunning import DunningPolicy
 from app.domain.errors import Forbidden, InvalidInput, NotFound, ProviderError, Unauthenticated
 from app.domain.limits import LIST_AGREEMENTS
 from app.domain.provider import AccessToken
@@ -21,6 +24,8 @@ from app.usecases.ports import Deps
 from app.usecases.registrations import check_webhooks
 
 _CLIENT_ID = re.compile(r"vrc_[0-9a-f]{24}")
+_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
+_SHORTEST_SECRET = 16
 _NOT_INSTALLED = "this shop has not installed the app yet; install it from the Saleor Dashboard first"
 
 
@@ -29,6 +34,7 @@ async def set_account(deps: Deps, account: Account) -> Account:
     check_retry_days(account.retry_days)
     if account.lead_days < MIN_LEAD_DAYS:
         raise InvalidInput(f"lead days are {MIN_LEAD_DAYS} at least", field="lead-days")
+    _check_subscriptions(account)
     if not account.msn.isascii() or not account.msn.isdigit():
         raise InvalidInput("a merchant serial number has digits only", field="msn")
     async with deps.store.begin() as unit:
@@ -55,6 +61,26 @@ async def set_account(deps: Deps, account: Account) -> Account:
     return account
 
 
+def _check_subscriptions(account: Account) -> None:
+    """What renewals follow: raises for a zone that no calendar knows and an endpoint that anybody could listen to."""
+    try:
+        ZoneInfo(account.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(
+            f"{account.time_zone!r:.60} is no time zone; write it like Europe/Oslo", field="time-zone"
+        ) from None
+    if account.notify_url is None:
+        return
+    parts = urlsplit(account.notify_url)
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _THIS_MACHINE)
+    if not safe or not parts.hostname or parts.username or parts.fragment or len(account.notify_url) > URL_MAX:
+        raise InvalidInput("the endpoint for notices is an absolute https URL without credentials", field="notify-url")
+    if not account.notify_secret or len(account.notify_secret) < _SHORTEST_SECRET:
+        raise InvalidInput(
+            f"notices are signed: give a secret of at least {_SHORTEST_SECRET} characters", field="notify-secret"
+        )
+
+
 async def find_account(deps: Deps, shop: str, channel: str) -> Account | None:
     """The channel's own account, without falling back to the default one."""
     async with deps.store.begin() as unit:
@@ -66,8 +92,17 @@ def _told(account: Account) -> str:
     return (
         f"channel {account.channel}, {account.environment}, MSN {account.msn}, client {account.client_id}, "
         f"{account.api_version}, retry days {account.retry_days}, lead days {account.lead_days}, "
-        f"agreement page {account.agreement_url or 'none'}"
+        f"agreement page {account.agreement_url or 'none'}, time zone {account.time_zone}, "
+        f"dunning {_policy(account.dunning)}, "
+        f"renewal orders are complete {'when paid' if account.complete_when_paid else 'at once'}, "
+        f"price notice {account.price_notice_days} days, notices to {account.notify_url or 'nobody'}"
     )
+
+
+def _policy(policy: DunningPolicy) -> str:
+    days = ", ".join(str(days) for days in policy.retry_after) or "never"
+    end = f", ended after {policy.cancel_after} days" if policy.cancel_after else ""
+    return f"again after {days}, then {policy.then}{end}"
 
 
 async def all_accounts(deps: Deps) -> Sequence[Account]:

@@ -4,9 +4,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from urllib.parse import urlsplit
 
-from app.domain.account import Account, Caller, Scope
+from app.domain.account import Account, Caller, CallerKind, Scope
 from app.domain.agreement import (
     LIKE_SLOT,
     Agreement,
@@ -20,15 +19,17 @@ from app.domain.agreement import (
 )
 from app.domain.batch import BatchResult, check_size
 from app.domain.charge import KEY_SLOT
-from app.domain.errors import Duplicate, Forbidden, InvalidInput, RecurringError
+from app.domain.errors import Forbidden, InvalidInput, OutcomeUnknown, RecurringError
 from app.domain.money import Money, currency_of
-from app.domain.operation import OperationKind, OperationStatus, key_for
+from app.domain.operation import OperationKind, OperationStatus
 from app.domain.plan import IntervalUnit, Plan
 from app.domain.provider import SeenAgreement
 from app.domain.records import AgreementFilter, AuditEntry, Page
-from app.usecases.batches import Malformed, Sheet, each
+from app.domain.subscription import Subscription, SubscriptionStatus
+from app.usecases.batches import Malformed, each_once
 from app.usecases.charges import digest
-from app.usecases.drafts import draft_once
+from app.usecases.drafts import draft_once, new_row, page_of
+from app.usecases.ending import end
 from app.usecases.known import account_for_channel, check_opaque, find_agreement, find_agreements, refresh_agreement
 from app.usecases.operations import new_operation, perform, request_of
 from app.usecases.ports import Deps
@@ -81,7 +82,16 @@ async def create_agreement(deps: Deps, caller: Caller, wish: AgreementWish) -> A
     account = await account_for_channel(deps, caller.shop, wish.channel)
     row_id = str(uuid.uuid4())
     draft = _draft(deps, account, wish, row_id)
-    return await draft_once(deps, caller, account, _new_row(deps, caller, account, wish, draft, row_id), draft)
+    row = new_row(
+        deps,
+        account,
+        draft,
+        row_id,
+        customer=caller.id if caller.own_only else wish.customer,
+        initial_order=wish.initial_order,
+        slot=_slot(caller, account, wish),
+    )
+    return await draft_once(deps, caller, account, row, draft)
 
 
 def _slot(caller: Caller, account: Account, wish: AgreementWish) -> str | None:
@@ -110,7 +120,7 @@ def _draft(deps: Deps, account: Account, wish: AgreementWish, row_id: str) -> Ag
         if end is None or end.tzinfo is None or end <= deps.clock():
             raise InvalidInput("a campaign needs an end in the future, with a time zone", field="campaign.end")
         campaign = Campaign(Money(wish.campaign_price, currency), end)
-    agreement_url = wish.agreement_url or _page_of(account, row_id)
+    agreement_url = wish.agreement_url or page_of(account, row_id)
     if not agreement_url:
         raise InvalidInput(
             "Vipps wants a page where the customer manages the agreement: give merchantAgreementUrl, "
@@ -130,42 +140,6 @@ def _draft(deps: Deps, account: Account, wish: AgreementWish, row_id: str) -> Ag
         pricing=wish.pricing,
         suggested_max=None if wish.suggested_max is None else Money(wish.suggested_max, currency),
         external_id=row_id,
-    )
-
-
-def _page_of(account: Account, row_id: str) -> str | None:
-    """The account's page with the agreement's own reference: Vipps asks for a link to that very agreement (VIPPS 15.5).
-
-    It also tells our draft from others, should Vipps' answer be lost.
-    """
-    if account.agreement_url is None:
-        return None
-    parts = urlsplit(account.agreement_url)
-    query = "&".join(part for part in (parts.query, f"agreement={row_id}") if part)
-    return parts._replace(query=query).geturl()
-
-
-def _new_row(
-    deps: Deps, caller: Caller, account: Account, wish: AgreementWish, draft: AgreementDraft, row_id: str
-) -> Agreement:
-    return Agreement(
-        id=row_id,
-        shop=caller.shop,
-        account_id=account.id,
-        environment=account.environment.value,
-        idempotency_key=key_for("create-agreement", row_id),
-        plan=draft.plan,
-        price=draft.price,
-        product_name=draft.product_name,
-        product_description=draft.product_description,
-        status=AgreementStatus.NEW,
-        created_at=deps.clock(),
-        customer=caller.id if caller.own_only else wish.customer,
-        initial_order=wish.initial_order,
-        slot=_slot(caller, account, wish),
-        pricing=draft.pricing,
-        campaign=draft.campaign,
-        max_amount=draft.suggested_max,
     )
 
 
@@ -219,21 +193,17 @@ async def update_agreement(deps: Deps, caller: Caller, agreement_id: str, change
 
 
 async def cancel_agreements(deps: Deps, caller: Caller, ids: Sequence[str | Malformed]) -> BatchResult[Agreement]:
-    """Stop agreements, for good. Vipps cancels their open and reserved charges with them (facts: VIPPS 6.13)."""
+    """Stop agreements, for good. Vipps cancels their open and reserved charges with them (facts: VIPPS 6.13).
+
+    Where there is a subscription it ends first, and what is reserved is captured.
+    """
     caller.require(Scope.AGREEMENTS_WRITE)
     check_size(ids, deps.limits.max_sync_batch)
-    sheet = Sheet(len(ids))
-    good: dict[str, int] = {}
-    for index, it in enumerate(ids):
-        if isinstance(it, Malformed):
-            sheet.refuse(index, it.id, it.error)
-        elif it in good:
-            sheet.refuse(
-                index, it, Duplicate(f"the same as item {good[it]} of this batch; it is stopped once", field="ids")
-            )
-        else:
-            good[it] = index
-    found = await find_agreements(deps, caller, list(good))
+    names = list(dict.fromkeys(it for it in ids if isinstance(it, str)))
+    found = await find_agreements(deps, caller, names)
+    known = [name for name, row in found.items() if isinstance(row, Agreement)]
+    async with deps.store.begin() as unit:
+        subscriptions = await unit.subscriptions.by_agreements(caller.shop, known)
 
     async def stop(agreement_id: str) -> Agreement:
         row = found[agreement_id]
@@ -241,16 +211,34 @@ async def cancel_agreements(deps: Deps, caller: Caller, ids: Sequence[str | Malf
             raise row
         if row.status is not AgreementStatus.ACTIVE:
             row, _ = await refresh_agreement(deps, caller.actor, row)
+        subscription = subscriptions.get(agreement_id)
+        if subscription is not None and subscription.status is not SubscriptionStatus.ENDED:
+            return await _end(deps, caller, subscription)
         row.require_active()
         await perform(deps, new_operation(deps, caller, row, OperationKind.STOP, {}))
         return await find_agreement(deps, caller, agreement_id)
 
-    for item in (await each(deps, list(good), str, stop)).items:
-        if item.error is not None:
-            sheet.refuse(good[item.id], item.id, item.error)
-        else:
-            sheet.answer(good[item.id], item.id, item.value)
-    return sheet.result()  # type: ignore[return-value]
+    return await each_once(deps, ids, stop, "stopped once")
+
+
+async def _end(deps: Deps, caller: Caller, subscription: Subscription) -> Agreement:
+    """What is reserved is captured before its agreement stops, and nothing of it is renewed from now on."""
+    await end(deps, caller, subscription, f"cancelled by {_WHO[caller.kind]}")
+    row = await find_agreement(deps, caller, subscription.agreement_id)
+    if not row.status.final:
+        raise OutcomeUnknown(
+            "the subscription has ended and nothing more is charged; Vipps has not confirmed yet that the agreement is "
+            "stopped, which is followed up"
+        )
+    return row
+
+
+_WHO = {
+    CallerKind.CUSTOMER: "the customer",
+    CallerKind.STAFF: "the shop",
+    CallerKind.CLIENT: "the shop's system",
+    CallerKind.SYSTEM: "the app",
+}
 
 
 async def settle_draft(deps: Deps, actor: str, row: Agreement) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.domain.batch import BatchResult, ItemResult
-from app.domain.errors import RecurringError
+from app.domain.errors import Duplicate, RecurringError
 from app.usecases.ports import Deps
 
 T = TypeVar("T")
@@ -63,6 +63,27 @@ async def each(
                 return ItemResult(index, name(item), error=unforeseen(deps, error))
 
     return BatchResult(tuple(await asyncio.gather(*(one(index, item) for index, item in enumerate(items)))))
+
+
+async def each_once(
+    deps: Deps, ids: Sequence[str | Malformed], work: Callable[[str], Awaitable[V]], done: str
+) -> BatchResult[V]:
+    """Answer every id by `work`; one that stands there twice is worked on once, and the second one is told so."""
+    sheet = Sheet(len(ids))
+    good: dict[str, int] = {}
+    for index, it in enumerate(ids):
+        if isinstance(it, Malformed):
+            sheet.refuse(index, it.id, it.error)
+        elif it in good:
+            sheet.refuse(index, it, Duplicate(f"the same as item {good[it]} of this batch; it is {done}", field="ids"))
+        else:
+            good[it] = index
+    for item in (await each(deps, list(good), str, work)).items:
+        if item.error is not None:
+            sheet.refuse(good[item.id], item.id, item.error)
+        else:
+            sheet.answer(good[item.id], item.id, item.value)
+    return sheet.result()  # type: ignore[return-value]
 
 
 async def pour(

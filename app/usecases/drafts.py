@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from app.domain.account import Account, Caller
 from app.domain.agreement import (
@@ -19,6 +20,7 @@ from app.domain.agreement import (
 from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
 from app.domain.errors import (
     Duplicate,
+    IllegalState,
     InvalidInput,
     OutcomeUnknown,
     ProviderError,
@@ -36,11 +38,55 @@ from app.usecases.known import account_of, refresh_agreement
 from app.usecases.permits import require_permit, told_to_wait
 from app.usecases.ports import Deps, Job
 from app.usecases.sending import lease_end
+from app.usecases.starting import start_soon
 
 FIRST_LOOK = timedelta(seconds=5)  # facts: VIPPS 10
 _NEXT_LOOK = timedelta(seconds=2)
 _LOOKS_LAST = DRAFT_LIFE + timedelta(minutes=1)
 _CLOCKS_DIFFER = timedelta(minutes=2)
+
+
+def new_row(
+    deps: Deps,
+    account: Account,
+    draft: AgreementDraft,
+    row_id: str,
+    *,
+    customer: str | None,
+    initial_order: str | None = None,
+    slot: str | None,
+) -> Agreement:
+    return Agreement(
+        id=row_id,
+        shop=account.shop,
+        account_id=account.id,
+        environment=account.environment.value,
+        idempotency_key=key_for("create-agreement", row_id),
+        plan=draft.plan,
+        price=draft.price,
+        product_name=draft.product_name,
+        product_description=draft.product_description,
+        status=AgreementStatus.NEW,
+        created_at=deps.clock(),
+        customer=customer,
+        initial_order=initial_order,
+        slot=slot,
+        pricing=draft.pricing,
+        campaign=draft.campaign,
+        max_amount=draft.suggested_max,
+    )
+
+
+def page_of(account: Account, row_id: str) -> str | None:
+    """The account's page with the agreement's own reference: Vipps asks for a link to that very agreement (VIPPS 15.5).
+
+    It also tells our draft from others, should Vipps' answer be lost.
+    """
+    if account.agreement_url is None:
+        return None
+    parts = urlsplit(account.agreement_url)
+    query = "&".join(part for part in (parts.query, f"agreement={row_id}") if part)
+    return parts._replace(query=query).geturl()
 
 
 async def draft_once(deps: Deps, caller: Caller, account: Account, row: Agreement, draft: AgreementDraft) -> Agreement:
@@ -63,9 +109,14 @@ async def draft_once(deps: Deps, caller: Caller, account: Account, row: Agreemen
 
 
 async def _earlier(deps: Deps, row: Agreement) -> Agreement | None:
-    """The agreement that holds the slot; None where it let go of it, because its draft is over."""
+    """The agreement that holds the slot; None where it let go of it, because its draft is over.
+
+    Raises IllegalState where the row itself, which some callers name by what it is for, has let go of it.
+    """
     async with deps.store.begin() as unit:
         earlier = await unit.agreements.by_slot(row.shop, row.slot or "")
+        if earlier is None and await unit.agreements.by_row(row.shop, row.id) is not None:
+            raise IllegalState("this draft was never confirmed by Vipps and is over; begin anew")
         if earlier is None:
             return None
         over = not earlier.alive(deps.clock()) and (earlier.slot or "").startswith(LIKE_SLOT)
@@ -246,8 +297,9 @@ async def _store_draft(
         await unit.agreements.save(pending)
         await unit.audit.add([what])
         if draft.initial_charge and drafted.charge_id:
+            session = await unit.sessions.of_agreement(row.shop, row.id)
             initial = _initial_row(pending, draft.initial_charge, drafted.charge_id, operation.actor, now)
-            await unit.charges.add_all([initial])
+            await unit.charges.add_all([replace(initial, saleor_transaction=session.id if session else None)])
     await deps.jobs.enqueue(Job.FOLLOW_DRAFT, row.shop, [row.id], after=FIRST_LOOK)
     return pending
 
@@ -292,6 +344,7 @@ async def follow_draft(deps: Deps, shop: str, row_id: str, actor: str) -> None:
             await deps.jobs.enqueue(Job.FOLLOW_DRAFT, shop, [row_id], after=_NEXT_LOOK)
     if row.status is AgreementStatus.PENDING:
         return
+    await start_soon(deps, row)
     async with deps.store.begin() as unit:
         charges = await unit.charges.of_agreements(shop, [row.agreement_id or ""])
     await deps.jobs.enqueue(Job.FOLLOW_UP, shop, [it.id for it in charges if it.charge_id and not it.status.final])

@@ -10,6 +10,7 @@ from app.usecases.notifications import SOURCE as VIPPS
 from app.usecases.notifications import apply_vipps
 from app.usecases.orders import charge_order
 from app.usecases.ports import Deps, Job
+from app.usecases.renewals import order_changed
 from app.usecases.retries import next_attempt
 from app.usecases.sending import lease_end
 
@@ -58,4 +59,6 @@ async def _apply(deps: Deps, entry: InboxEntry, object_id: Callable[[str], str |
         return "stored; no rule asks for more"
     if about is None:
         return "the event names no order"
+    if await order_changed(deps, entry.shop, about):
+        return "a renewal's order; the renewal is looked at"
     return await charge_order(deps, await installed(deps, entry.shop), about)

@@ -100,22 +100,27 @@ async def installed(deps: Deps, shop: str) -> Installation:
     return installation
 
 
-async def receive(
-    deps: Deps, keys: KeyRing, webhook: Webhook, verify: Callable[[str], None], recipient: Callable[[], str | None]
-) -> bool:
-    """Verify and store one webhook; True where it is new. Whoever calls may answer 2xx: what is stored is not lost.
+async def verify(
+    deps: Deps, keys: KeyRing, webhook: Webhook, signature: Callable[[str], None], recipient: Callable[[], str | None]
+) -> Installation:
+    """The installation that a webhook was sent to. Raises Unauthenticated or Forbidden for what is not genuine.
 
-    `verify` gets a key set and raises Unauthenticated for a bad signature; `recipient` reads the app id out of the body
-    and is asked only after that.
+    `signature` gets a key set and raises Unauthenticated where it does not fit; `recipient` reads the app id out of the
+    body and is asked only after that.
     """
     try:
         installation = await installed(deps, webhook.shop)
     except NotFound as error:
         raise Unauthenticated(error.message) from None
-    await keys.check(installation, verify)
+    await keys.check(installation, signature)
     if recipient() != installation.app_id:
         # One key signs for all apps of a shop: only the recipient tells whose event it is (facts: SALEOR 3.2).
         raise Forbidden("this event is for another app")
+    return installation
+
+
+async def store_webhook(deps: Deps, webhook: Webhook) -> bool:
+    """Store one that is verified; True where it is new. Whoever calls may answer 2xx: what is stored is not lost."""
     entry = InboxEntry(
         id=str(uuid.uuid4()),
         shop=webhook.shop,

@@ -19,7 +19,7 @@ from app.domain.operation import key_for
 from app.domain.provider import SeenAgreement
 from app.domain.records import AuditEntry
 from app.usecases.batches import each
-from app.usecases.ports import Deps
+from app.usecases.ports import Deps, Job
 
 _UNDECIDED = frozenset({AgreementStatus.PENDING, AgreementStatus.UNKNOWN})
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -247,6 +247,7 @@ async def observe_charges(
     now = deps.clock()
     agreement_id = agreement.agreement_id or ""
     audit: list[AuditEntry] = []
+    news: list[str] = []
     async with deps.store.begin() as unit:
         ours = await unit.charges.find(agreement.shop, agreement_id, [it.charge_id for it in seen], lock=True)
         shown = {it.charge_id: it for it in seen}
@@ -265,6 +266,9 @@ async def observe_charges(
             if after != before or it.charge_id in {row.order_id for row in strangers}:
                 rows[it.charge_id] = replace(after.freed(), next_attempt_at=after.next_look(now))
                 changed.append(rows[it.charge_id])
+            if after.in_saleor and after.shown != before.shown:
+                news.append(after.id)
         await unit.charges.save_all(changed)
         await unit.audit.add(audit)
+    await deps.jobs.enqueue(Job.NOTIFY_SHOP, agreement.shop, news)
     return rows

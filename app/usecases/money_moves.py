@@ -27,7 +27,8 @@ class ChargeMove:
     """One move on one charge. `price` (minor units) and `description` are for refunds and captures.
 
     Without a price all that is left is refunded or captured; only v3 captures in parts. Two refunds of the same amount
-    are two refunds; the same `idempotency_key` again is the same one.
+    are two refunds; the same `idempotency_key` again is the same one. `slot` is the whole name of what is done once,
+    where it is not made of a key.
     """
 
     kind: OperationKind
@@ -36,6 +37,7 @@ class ChargeMove:
     price: int | None = None
     description: str = ""
     idempotency_key: str | None = None
+    slot: str | None = None
 
     def checked(self) -> "ChargeMove":
         check_id(self.agreement_id, "agreementId")
@@ -103,7 +105,7 @@ async def _one(deps: Deps, caller: Caller, agreement: Agreement | RecurringError
     if charge.unmade and it.kind is OperationKind.CANCEL:
         cancelled = charge.status is ChargeStatus.CANCELLED
         return charge if cancelled else await _withdraw(deps, caller, charge)
-    slot = KEY_SLOT + digest(caller.actor, it.idempotency_key) if it.idempotency_key else None
+    slot = it.slot or (KEY_SLOT + digest(caller.actor, it.idempotency_key) if it.idempotency_key else None)
     asked = new_operation(deps, caller, agreement, it.kind, _asked(charge, it), charge_id=it.charge_id, slot=slot)
     if slot is None or await asked_before(deps, asked) is None:
         account = await account_of(deps, agreement.shop, agreement.account_id)

@@ -12,8 +12,11 @@ from app.domain.errors import InvalidInput, NotFound, Rejected, Unauthenticated
 from app.domain.operation import OperationKind, OperationStatus
 from app.domain.records import AuditEntry, InboxEntry, VippsEvent, Webhook
 from app.usecases.charges import refresh_charge
+from app.usecases.ending import end_stopped
 from app.usecases.known import refresh_agreement
 from app.usecases.ports import Deps, Job
+from app.usecases.reporting import tell_of_stop
+from app.usecases.starting import start_soon
 
 SOURCE = "vipps"
 ACTOR = "vipps:webhook"
@@ -76,6 +79,7 @@ async def apply_vipps(deps: Deps, entry: InboxEntry) -> str:
     if event.charge_id is not None:
         return await _about_charge(deps, agreement, event, event.charge_id)
     if event.kind == _STOPPED and event.actor == _OURSELVES and await _stopped_by_us(deps, agreement):
+        await end_stopped(deps, agreement)
         return "stopped by ourselves"
     return await _about_agreement(deps, agreement, event)
 
@@ -97,10 +101,13 @@ async def _about_agreement(deps: Deps, agreement: Agreement, event: VippsEvent) 
     # Its initial charge was taken with it, or its open charges were cancelled with it (facts: VIPPS 6.7, 6.13).
     open_ = [it.id for it in charges if it.charge_id and not it.status.final]
     await deps.jobs.enqueue(Job.FOLLOW_UP, agreement.shop, open_)
+    await end_stopped(deps, agreement)
+    await start_soon(deps, agreement)
     return f"agreement {agreement.agreement_id} is {agreement.status}, was {before}"
 
 
 async def _note_who_stopped(deps: Deps, agreement: Agreement, actor: str) -> None:
+    reports: Sequence[str] = ()
     async with deps.store.begin() as unit:
         if await unit.agreements.stopped_by(agreement.shop, agreement.id, actor[:20]):
             what = AuditEntry(
@@ -113,6 +120,8 @@ async def _note_who_stopped(deps: Deps, agreement: Agreement, actor: str) -> Non
                 reason=f"stopped by {actor}",
             )
             await unit.audit.add([what])
+            reports = await tell_of_stop(unit, agreement, actor[:20], deps.clock())
+    await deps.jobs.enqueue(Job.REPORT, agreement.shop, reports)
 
 
 async def _about_charge(deps: Deps, agreement: Agreement, event: VippsEvent, charge_id: str) -> str:
@@ -141,5 +150,5 @@ async def _not_created(deps: Deps, agreement: Agreement, order_id: str) -> str:
 
 
 async def _tell_shop(deps: Deps, charge: Charge) -> None:
-    if charge.saleor_order is not None:
+    if charge.in_saleor and charge.reported != charge.shown:
         await deps.jobs.enqueue(Job.NOTIFY_SHOP, charge.shop, [charge.id])

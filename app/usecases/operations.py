@@ -343,9 +343,29 @@ async def _store(deps: Deps, before: Operation, after: Operation, reason: str) -
         after=after.status,
         reason=reason,
     )
+    row = None
     async with deps.store.begin() as unit:
         if await unit.operations.save(after):
             await unit.audit.add([what])
+            if after.status is OperationStatus.REJECTED:
+                row = await _show_again(unit, after)
+    await _tell_saleor(deps, row)
+
+
+async def _show_again(unit: Unit, ended: Operation) -> Charge | None:
+    """The charge whose refused operation Saleor may wait for, or whose sums were not told while this one was open."""
+    if ended.charge_id is None:
+        return None
+    row = (await unit.charges.find(ended.shop, ended.agreement_id, [ended.charge_id])).get(ended.charge_id)
+    if row is None or not row.in_saleor:
+        return None
+    await unit.charges.show_again(row.shop, row.id)
+    return row
+
+
+async def _tell_saleor(deps: Deps, row: Charge | None) -> None:
+    if row is not None:
+        await deps.jobs.enqueue(Job.NOTIFY_SHOP, row.shop, [row.id])
 
 
 async def _finish(deps: Deps, operation: Operation, seen: SeenCharge | None) -> Operation:
@@ -356,7 +376,7 @@ async def _finish(deps: Deps, operation: Operation, seen: SeenCharge | None) -> 
     audit = AuditEntry(
         operation.shop, operation.actor, f"{operation.kind.lower()}.done", name, now, after=_said(operation)
     )
-    row_id, follow = "", False
+    row_id, follow, shown = "", False, None
     async with deps.store.begin() as unit:
         if not await unit.operations.save(done):
             return done  # whoever took it over has written down what it made of the charge
@@ -370,12 +390,14 @@ async def _finish(deps: Deps, operation: Operation, seen: SeenCharge | None) -> 
                 look = now if seen is None and not after.status.final else after.next_look(now)
                 await unit.charges.save_all([replace(after, next_attempt_at=look)])
                 row_id, follow = after.id, look == now
+                shown = await _show_again(unit, done)
         else:
             agreement = await unit.agreements.get(operation.shop, operation.agreement_id, lock=True)
             if agreement is not None:
                 await unit.agreements.save(_changed(agreement, operation))
     if follow:
         await deps.jobs.enqueue(Job.FOLLOW_UP, operation.shop, [row_id])
+    await _tell_saleor(deps, shown)
     return done
 
 

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from app.domain.account import Account, Installation, system
 from app.domain.agreement import Agreement, AgreementStatus
@@ -13,18 +12,20 @@ from app.domain.errors import (
     LimitExceeded,
     Misconfigured,
     NotFound,
-    ProviderError,
     Rejected,
 )
 from app.domain.money import Money
 from app.domain.operation import OperationKind
-from app.domain.order import NOT_CHARGED, Order, OrderReport, order_id_for, refusal
+from app.domain.order import Order, order_id_for, refusal
 from app.domain.records import AuditEntry
+from app.domain.renewal import RENEWAL_KEY
 from app.usecases.charges import ChargeMake, new_charge, refresh_charge
 from app.usecases.known import account_for_channel, refresh_agreement
 from app.usecases.operations import new_operation, perform
 from app.usecases.ports import Deps, Job
 from app.usecases.sending import resume_charge, send_charge, store_sent
+from app.usecases.showing import own_of, refused, report_charge, tell
+from app.usecases.starting import order_seen
 
 _CANCELLABLE = frozenset({ChargeStatus.PENDING, ChargeStatus.DUE, ChargeStatus.RESERVED})
 
@@ -42,15 +43,25 @@ async def _charge_order(deps: Deps, installation: Installation, order_id: str) -
     order = await deps.shop.order(installation, order_id)
     if order is None:
         return await _without_order(deps, installation.shop, order_id)
-    charge = await _charge_of(deps, order.id, installation.shop) or await _recognised(deps, installation.shop, order)
+    if await _is_renewal(deps, installation.shop, order):
+        return "a renewal's order; its renewal charges it"
+    charge = await _charge_of(deps, order.id, installation.shop)
+    if charge is None and (paid := await order_seen(deps, installation.shop, order)) is not None:
+        return paid
+    charge = charge or await _recognised(deps, installation.shop, order)
     if charge is not None:
         return await _follow(deps, installation, order, charge)
     if order.agreement_id is None:
         return "not a subscription order"
     if order.waits:
         return f"the order is {order.status}; it is looked at again when it is confirmed"
+    return await _charge_anew(deps, installation, order)
+
+
+async def _charge_anew(deps: Deps, installation: Installation, order: Order) -> str:
     agreement = await _agreement_of(deps, installation.shop, order)
-    reason = refusal(order, agreement) or await _wrong_account(deps, installation.shop, order, agreement)
+    own = own_of(installation.shop, order)
+    reason = refusal(order, agreement, own) or await _wrong_account(deps, installation.shop, order, agreement)
     if reason is None and agreement is not None and order.total is not None:
         try:
             stored = await _store(deps, installation.shop, order, agreement, order.total)
@@ -61,7 +72,7 @@ async def _charge_order(deps: Deps, installation: Installation, order_id: str) -
     if order.names_a_charge:
         # Of an installation or a database before this one: what it says of the charge is not written over.
         return f"not charged, and it shows a charge that we do not know: {reason}"
-    await _tell(deps, installation, order, _refused(order, str(reason)))
+    await tell(deps, installation, order, refused(order, str(reason)))
     late = await _charge_of(deps, order.id, installation.shop)
     if late is not None:
         # Another worker charged it meanwhile, after the order had changed: what was just written is not true any more.
@@ -69,6 +80,13 @@ async def _charge_order(deps: Deps, installation: Installation, order_id: str) -
             await unit.charges.show_again(installation.shop, late.id)
         await deps.jobs.enqueue(Job.NOTIFY_SHOP, installation.shop, [late.id])
     return f"not charged: {reason}"
+
+
+async def _is_renewal(deps: Deps, shop: str, order: Order) -> bool:
+    """What a renewal made has its own charge, whatever somebody wrote into the order's metadata."""
+    async with deps.store.begin() as unit:
+        renewal = await unit.renewals.by_order(shop, order.id)
+    return renewal is not None or RENEWAL_KEY in order.metadata
 
 
 async def _without_order(deps: Deps, shop: str, order_id: str) -> str:
@@ -159,7 +177,8 @@ async def _recognised(deps: Deps, shop: str, order: Order) -> Charge | None:
 
     Nor is an order that nobody wants any more let go before Vipps was asked: nobody may have been told of its charge.
     """
-    if not order.names_a_charge and order.unwanted is None:
+    own = own_of(shop, order)
+    if not order.names_a_charge and not order.shows_own(own) and order.unwanted(own) is None:
         return None
     order_id = order_id_for(shop, order.id)
     async with deps.store.begin() as unit:
@@ -198,7 +217,7 @@ async def _send(deps: Deps, stored: Stored) -> Charge:
 
 async def _follow(deps: Deps, installation: Installation, order: Order, charge: Charge) -> str:
     """A charge of this order exists: see it through, or take it back where the order shall not be paid by it."""
-    unwanted = order.unwanted
+    unwanted = order.unwanted(own_of(installation.shop, order, charge))
     if charge.status is ChargeStatus.NEW:
         charge = await resume_charge(deps, charge.shop, charge.id, withdraw=unwanted) or charge
     if unwanted is not None and charge.status in _CANCELLABLE:
@@ -220,62 +239,3 @@ async def _take_back(deps: Deps, shop: str, charge: Charge) -> Charge:
     await perform(deps, operation)
     async with deps.store.begin() as unit:
         return await unit.charges.get(shop, charge.id) or charge
-
-
-async def report_charge(deps: Deps, installation: Installation, charge: Charge, order: Order | None = None) -> None:
-    """Show the charge's status on its order, once per status: private metadata for machines, a note for people."""
-    if charge.status is ChargeStatus.PENDING and charge.charge_id:
-        await _fresh(deps, charge)
-    now = deps.clock()
-    async with deps.store.begin() as unit:
-        until = now + timedelta(seconds=deps.limits.lease_seconds)
-        claimed = await unit.charges.claim_report(charge.shop, charge.id, now, until)
-    if claimed is None or claimed.saleor_order is None:
-        return
-    if order is None or claimed.reported is not None:
-        # Read anew: another process may have told it something since it was read.
-        order = await deps.shop.order(installation, claimed.saleor_order)
-    if order is not None:
-        await _tell(deps, installation, order, _report(claimed, order.unwanted))
-    async with deps.store.begin() as unit:
-        await unit.charges.mark_reported(claimed.shop, claimed.id, claimed.status)
-
-
-async def _fresh(deps: Deps, charge: Charge) -> None:
-    """Right after it is made a charge is PENDING; what staff want to read is what Vipps made of it."""
-    async with deps.store.begin() as unit:
-        agreement = await unit.agreements.get(charge.shop, charge.agreement_id)
-    if agreement is not None:
-        with suppress(ProviderError, NotFound):
-            await refresh_charge(deps, system(charge.shop).actor, agreement, charge.charge_id or "")
-
-
-async def _tell(deps: Deps, installation: Installation, order: Order, report: OrderReport) -> None:
-    if not report.stands_on(order):
-        await deps.shop.report(installation, report.without_repeating(order))
-
-
-def _refused(order: Order, reason: str) -> OrderReport:
-    return OrderReport(
-        order=order.id, status=NOT_CHARGED, reason=reason, note=f"Vipps: this order was not charged, because {reason}."
-    )
-
-
-def _report(charge: Charge, unwanted: str | None) -> OrderReport:
-    name = charge.charge_id or charge.order_id
-    reason = ": ".join(part for part in (charge.failure_code, charge.failure) if part)
-    match charge.status:
-        case ChargeStatus.REJECTED:
-            text = f"Vipps refused to charge {charge.amount}: {reason}."
-        case ChargeStatus.FAILED:
-            text = f"Vipps could not collect {charge.amount} (charge {name}): {reason or 'no reason given'}."
-        case ChargeStatus.PENDING | ChargeStatus.DUE:
-            text = f"Vipps charges {charge.amount} on {charge.due} (charge {name}, agreement {charge.agreement_id})."
-        case ChargeStatus.CHARGED:
-            text = f"Vipps collected {charge.amount} (charge {name})."
-        case ChargeStatus.CANCELLED:
-            reason = unwanted or reason
-            text = f"Vipps: charge {name} of {charge.amount} is cancelled" + (f", because {reason}." if reason else ".")
-        case _:
-            text = f"Vipps: charge {name} of {charge.amount} is {charge.status}."
-    return OrderReport(charge.saleor_order or "", charge.status.value, text, charge.charge_id or "", reason)

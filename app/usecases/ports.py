@@ -9,10 +9,11 @@ from typing import Protocol
 
 from app.domain.account import Account, ApiClient, Installation
 from app.domain.agreement import Agreement, AgreementStatus
-from app.domain.charge import Charge, ChargeStatus
+from app.domain.charge import Charge
 from app.domain.limits import CREATE_CHARGE, Granted
+from app.domain.notice import Notice
 from app.domain.operation import Operation
-from app.domain.order import Order, OrderReport
+from app.domain.order import DraftOrder, Order, OrderReport, OrderTransaction, RenewalOrder, SourceOrder
 from app.domain.provider import RecurringProvider, WebhookRegistry
 from app.domain.records import (
     AgreementFilter,
@@ -26,6 +27,9 @@ from app.domain.records import (
     Page,
     Webhook,
 )
+from app.domain.renewal import Renewal, RenewalFilter, RenewalReason, RenewalStatus
+from app.domain.subscription import Subscriber, Subscription, SubscriptionStatus
+from app.domain.transaction import Report, ReportStatus, Session
 from app.usecases.locks import Turns
 
 Clock = Callable[[], datetime]
@@ -125,6 +129,10 @@ class Charges(Protocol):
         """Its order may show something else by now."""
         ...
 
+    async def many(self, shop: str, charge_row_ids: Sequence[str]) -> Mapping[str, Charge]:
+        """By row id."""
+        ...
+
     async def named(self, shop: str, name: str) -> Sequence[Charge]:
         """Charges with that charge id, order id or Saleor order: what somebody on the phone may have in hand."""
         ...
@@ -156,9 +164,15 @@ class Charges(Protocol):
         """Lease a charge whose order does not show its status yet; None where it does or somebody else writes it."""
         ...
 
-    async def mark_reported(self, shop: str, charge_row_id: str, status: ChargeStatus) -> None:
-        """Write down which status the charge's order shows."""
+    async def mark_reported(self, shop: str, charge_row_id: str, shown: str) -> None:
+        """Write down what (`Charge.shown`) the charge's order and transaction show, and give the lease back."""
         ...
+
+    async def link_transaction(self, shop: str, charge_row_id: str, transaction: str) -> None:
+        """The Saleor transaction that tells of this charge."""
+        ...
+
+    async def by_transaction(self, shop: str, transaction: str) -> Charge | None: ...
 
     async def claim(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
         """Lease a NEW charge for sending; None where somebody else holds it or it is no longer NEW."""
@@ -195,7 +209,7 @@ class Charges(Protocol):
         ...
 
     async def unreported(self, now: datetime, limit: int) -> Sequence[Charge]:
-        """Charges of all shops made for an order that does not show their present status."""
+        """Charges of all shops with an order or a transaction that does not show their present state."""
         ...
 
 
@@ -293,6 +307,161 @@ class Failures(Protocol):
     async def count(self) -> int: ...
 
 
+class Sessions(Protocol):
+    async def get(self, shop: str, transaction: str) -> Session | None: ...
+    async def of_agreement(self, shop: str, agreement_row: str) -> Session | None:
+        """The newest one, where several transactions paid for the same agreement."""
+        ...
+
+    async def add(self, session: Session) -> bool:
+        """False, and nothing done, where one of that transaction stands."""
+        ...
+
+    async def of_transactions(self, shop: str, transactions: Sequence[str]) -> Mapping[str, Session]: ...
+    async def give_order(self, shop: str, transaction: str, order: str) -> None: ...
+    async def mark_started(self, shop: str, transaction: str) -> None: ...
+    async def unstarted(self, limit: int) -> Sequence[Session]:
+        """Of all shops: those with an order whose agreement is ACTIVE and whose subscription does not stand yet."""
+        ...
+
+
+class Reports(Protocol):
+    """The outbox of what Saleor's transactions have to be told."""
+
+    async def add_all(self, reports: Sequence[Report]) -> frozenset[str]:
+        """Insert those that are not there yet; their ids."""
+        ...
+
+    async def of_transaction(self, shop: str, transaction: str) -> Sequence[Report]:
+        """Oldest first."""
+        ...
+
+    async def claim(self, shop: str, report_id: str, now: datetime, until: datetime) -> Report | None: ...
+    async def settle(self, shop: str, report_id: str, status: ReportStatus, failure: str | None = None) -> None: ...
+    async def retry(self, report: Report) -> None:
+        """Store its failure, next attempt and perhaps `dead`, and give the lease back."""
+        ...
+
+    async def waiting(self, now: datetime, limit: int) -> Sequence[tuple[str, str]]:
+        """(shop, report id) of all shops, by creation, whose turn has come and that nobody holds."""
+        ...
+
+
+class Subscriptions(Protocol):
+    async def get(self, shop: str, subscription_id: str, *, lock: bool = False) -> Subscription | None: ...
+    async def by_agreements(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Subscription]:
+        """By Vipps' agreement id."""
+        ...
+
+    async def add(self, subscription: Subscription, subscriber: Subscriber) -> bool:
+        """False, and nothing done, where the agreement has one."""
+        ...
+
+    async def save(self, subscription: Subscription) -> bool:
+        """Save what was read as `version`, as the next one; False, and nothing done, where somebody was quicker."""
+        ...
+
+    async def subscriber(self, shop: str, subscription_id: str) -> Subscriber | None: ...
+    async def put_subscriber(self, shop: str, subscription_id: str, subscriber: Subscriber) -> None: ...
+    async def claim_due(self, horizons: Mapping[str, date], limit: int) -> Sequence[Subscription]:
+        """A page, locked until the transaction ends and skipping what others hold, of those of each account (by its id)
+        that are ACTIVE, PAUSED, HELD or ENDING and whose `next_due` is that day or earlier; by next_due, then id.
+        """
+        ...
+
+    async def advance_all(self, subscriptions: Sequence[Subscription]) -> None:
+        """Save many that this transaction holds, each as its next version."""
+        ...
+
+    async def page_after(
+        self, shop: str, after: str, statuses: Sequence[SubscriptionStatus], limit: int
+    ) -> Sequence[Subscription]:
+        """By id past `after`."""
+        ...
+
+    async def overdue(self, before: Mapping[str, date], limit: int) -> Sequence[Subscription]:
+        """For the watchdog: ACTIVE ones of each account whose `next_due` is before that day."""
+        ...
+
+    async def without(self, shop: str | None, limit: int) -> Sequence[Session]:
+        """Sessions whose agreement is ACTIVE and that have no subscription: approved, and no order came of it."""
+        ...
+
+
+class Renewals(Protocol):
+    async def get(self, shop: str, renewal_id: str) -> Renewal | None: ...
+    async def by_charge(self, shop: str, charge_row: str) -> Renewal | None: ...
+    async def by_order(self, shop: str, order: str) -> Renewal | None: ...
+    async def by_pay_token(self, token_hash: str) -> Renewal | None: ...
+    async def of_subscription(self, shop: str, subscription_id: str, limit: int = 100) -> Sequence[Renewal]:
+        """The newest `limit`, by period, oldest first."""
+        ...
+
+    async def of_subscriptions(
+        self, shop: str, subscription_ids: Sequence[str], limit: int
+    ) -> Mapping[str, Sequence[Renewal]]:
+        """Per subscription that has any what `of_subscription` gives, all in one query."""
+        ...
+
+    async def page(
+        self, shop: str, wanted: RenewalFilter, after: tuple[date, str] | None, limit: int
+    ) -> Sequence[Renewal]:
+        """By due day, the latest first, past a day and an id."""
+        ...
+
+    async def count(self, shop: str, wanted: RenewalFilter) -> int: ...
+    async def add_all(self, renewals: Sequence[Renewal]) -> int:
+        """Insert those whose period has no row yet; how many."""
+        ...
+
+    async def claim(self, shop: str, renewal_id: str, now: datetime, until: datetime) -> Renewal | None:
+        """Lease one that is not final, not dead and whose next attempt has come."""
+        ...
+
+    async def hold_longer(self, shop: str, renewal_id: str, until: datetime) -> None: ...
+    async def save(self, renewal: Renewal) -> bool:
+        """Save what a claim gave (the same number of `attempts`); False where somebody else has taken it over."""
+        ...
+
+    async def wake(self, shop: str, renewal_id: str, now: datetime) -> None:
+        """Its next attempt is now, if it is not final."""
+        ...
+
+    async def waiting(self, now: datetime, limit: int) -> Sequence[tuple[str, str]]:
+        """(shop, renewal id) of all shops that are not final and not dead, whose turn has come, and nobody holds."""
+        ...
+
+    async def end_open(self, shop: str, subscription_id: str, reason: RenewalReason, text: str) -> Sequence[Renewal]:
+        """Skip what is PLANNED or WAITING and holds no charge; the rows as they were."""
+        ...
+
+    async def counts(self, shop: str, since: date, until: date) -> Mapping[tuple[RenewalStatus, str], int]:
+        """Per status and reason (empty without one), of periods due from `since` to `until`."""
+        ...
+
+    async def of_status(
+        self, shop: str, status: RenewalStatus, reason: RenewalReason | None, limit: int
+    ) -> Sequence[Renewal]:
+        """Oldest due first."""
+        ...
+
+    async def stale(self, before: date, limit: int) -> Sequence[Renewal]:
+        """Of all shops: not final, and due before that day."""
+        ...
+
+    async def gaps(self, limit: int) -> Sequence[tuple[str, str, int]]:
+        """(shop, subscription id, number of missing rows) where periods before `next_period` have no row."""
+        ...
+
+
+class Notices(Protocol):
+    async def add(self, notice: Notice) -> bool: ...
+    async def claim(self, shop: str, notice_id: str, now: datetime, until: datetime) -> Notice | None: ...
+    async def done(self, shop: str, notice_id: str) -> None: ...
+    async def retry(self, notice: Notice) -> None: ...
+    async def waiting(self, now: datetime, limit: int) -> Sequence[tuple[str, str]]: ...
+
+
 class Unit(Protocol):
     """One transaction. Nobody calls Vipps or Saleor while one is open."""
 
@@ -324,6 +493,16 @@ class Unit(Protocol):
     def workers(self) -> Workers: ...
     @property
     def failures(self) -> Failures: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def reports(self) -> Reports: ...
+    @property
+    def subscriptions(self) -> Subscriptions: ...
+    @property
+    def renewals(self) -> Renewals: ...
+    @property
+    def notices(self) -> Notices: ...
 
 
 class Store(Protocol):
@@ -351,6 +530,53 @@ class Shop(Protocol):
 
     async def report(self, installation: Installation, report: OrderReport) -> None: ...
 
+    # Transactions: `app/saleor/transactions.py`.
+    async def create_transaction(
+        self, installation: Installation, source: str, psp_reference: str, name: str, message: str
+    ) -> str:
+        """A transaction without amounts on an order; its id. Not idempotent: look at the order's own first."""
+        ...
+
+    async def transactions_of(self, installation: Installation, order: str) -> Sequence[OrderTransaction]: ...
+    async def report_event(self, installation: Installation, report: Report) -> None:
+        """Repeats do no harm. Raises Rejected where Saleor will never take it."""
+        ...
+
+    # Renewal orders: `app/saleor/renewal_orders.py`.
+    async def source_order(self, installation: Installation, order: str) -> SourceOrder | None:
+        """The order that a subscription comes from: lines with what their products say, addresses, shipping."""
+        ...
+
+    async def order_by_reference(self, installation: Installation, reference: str) -> RenewalOrder | None: ...
+    async def renewal_order(self, installation: Installation, order: str) -> RenewalOrder | None: ...
+    async def create_draft(self, installation: Installation, draft: DraftOrder) -> RenewalOrder:
+        """Raises Duplicate where the reference is taken, Rejected (`provider_code` is Saleor's) where it says no."""
+        ...
+
+    async def complete_draft(self, installation: Installation, order: str) -> RenewalOrder:
+        """Raises Rejected with Saleor's code where something stands in the way."""
+        ...
+
+    async def delete_draft(self, installation: Installation, order: str) -> None:
+        """Nothing happens where it is gone or no draft any more."""
+        ...
+
+    async def cancel_order(self, installation: Installation, order: str) -> None: ...
+    async def add_note(self, installation: Installation, order: str, note: str) -> None: ...
+    async def raise_problem(self, installation: Installation, key: str, message: str) -> None:
+        """An app problem for staff; nothing happens before Saleor 3.22."""
+        ...
+
+    async def dismiss_problem(self, installation: Installation, key: str) -> None: ...
+
+
+class Notifier(Protocol):
+    """The shop's own endpoint for notices, by signed webhook."""
+
+    async def send(self, account: Account, notice: Notice) -> None:
+        """Raises ProviderErrors: Rejected where the endpoint says no for good (4xx but 408, 425, 429)."""
+        ...
+
 
 class Jobs(Protocol):
     async def enqueue(self, kind: "Job", shop: str, row_ids: Sequence[str], *, after: timedelta | None = None) -> None:
@@ -370,6 +596,10 @@ class Job(StrEnum):
     FOLLOW_DRAFT = "follow-draft"
     FOLLOW_UP = "follow-up"
     NOTIFY_SHOP = "notify-shop"
+    START = "start-subscription"  # ids of sessions
+    REPORT = "report-transaction"  # ids of reports
+    RENEW = "renew"  # ids of renewals
+    NOTICE = "notice"  # ids of notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +610,8 @@ class Limits:
     whose outcome is stored. `concurrency` is how many calls one batch keeps in flight. After `attempts` in vain work
     is given up and waits for a person; a webhook after `inbox_attempts`. `charges_per_minute` is what Vipps lets one
     merchant create; a request waits `patience_seconds` for its turn, then a job goes on. `chunk` is how many charges
-    one job carries, `batch` how many where they go in one request.
+    one job carries, `batch` how many where they go in one request. `session_seconds` is how long a payment webhook of
+    Saleor's is worked on, which waits for 18 (facts: SALEOR 3.5).
     """
 
     max_sync_batch: int = 500
@@ -392,6 +623,7 @@ class Limits:
     patience_seconds: int = 10
     chunk: int = 200
     batch: int = 2000
+    session_seconds: float = 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,5 +640,6 @@ class Deps:
     limits: Limits
     jitter: Callable[[], float]
     turns: Turns
+    notifier: Notifier
     bug: Callable[[BaseException], None]
     """Tell of an exception that no rule foresaw; the item it struck is answered and the rest goes on."""

@@ -187,7 +187,7 @@ async def _compare_charges(
         )
     open_ = [it for it in before if it.status is ChargeStatus.NEW and it.created_at < deps.clock() - _OPEN]
     await deps.jobs.enqueue(Job.CHARGE_CHUNK, row.shop, [it.id for it in open_])
-    told = [it.id for it in after.values() if it.saleor_order and it.reported != it.status]
+    told = [it.id for it in after.values() if it.in_saleor and it.reported != it.shown]
     await deps.jobs.enqueue(Job.NOTIFY_SHOP, row.shop, told)
 
 
@@ -195,7 +195,7 @@ def _differences(
     deps: Deps, row: Agreement, before: Charge | None, seen: SeenCharge, after: Charge | None
 ) -> list[Finding]:
     if before is None or after is None or before.id != after.id:
-        if after is not None and after.origin in {ChargeOrigin.API, ChargeOrigin.ORDER}:
+        if after is not None and after.origin in {ChargeOrigin.API, ChargeOrigin.ORDER, ChargeOrigin.RENEWAL}:
             return []  # made while we were comparing
         text = f"{seen.status} {seen.amount}"
         return [

@@ -25,6 +25,8 @@ from app.usecases.permits import require_permit, told_to_wait
 from app.usecases.ports import Deps, Job
 from app.usecases.retries import given_up, kept, next_attempt, today
 
+# Their order ids at Vipps are made of the order or the period, and so survive our database.
+_ALWAYS_THE_SAME = frozenset({ChargeOrigin.ORDER, ChargeOrigin.RENEWAL})
 _SECOND_REPEAT = 60.0  # seconds: Vipps takes two creations a minute with the same key (facts: VIPPS 10)
 _MAKING = timedelta(minutes=10)  # how long Vipps may take to make what it accepted, before it is sent on its own
 _LOOK_AGAIN = timedelta(seconds=60)
@@ -72,7 +74,7 @@ async def _create(deps: Deps, account: Account, charge: Charge) -> Charge:
     except Rejected as error:
         # A no may mean "I have it already" (a key does not live for ever, and an order's id is always the same), and
         # a conflict may mean "I am at it".
-        if charge.attempts == 1 and not error.in_conflict and charge.origin is not ChargeOrigin.ORDER:
+        if charge.attempts == 1 and not error.in_conflict and charge.origin not in _ALWAYS_THE_SAME:
             raise
         try:
             seen = await provider.get_charge(charge.agreement_id, charge.order_id)
@@ -221,6 +223,7 @@ async def store_sent(deps: Deps, sent: Sequence[Sent]) -> None:
             for it in sent:
                 await store_sent(deps, [it])
             return
+    await _tell_renewals(deps, [it.charge for it in sent])
     now = deps.clock()
     # What is to be tried at about the same time is one job.
     waits: dict[tuple[str, int], list[str]] = {}
@@ -230,6 +233,13 @@ async def store_sent(deps: Deps, sent: Sequence[Sent]) -> None:
             waits.setdefault((charge.shop, seconds), []).append(charge.id)
     for (shop, seconds), ids in waits.items():
         await deps.jobs.enqueue(Job.CHARGE_CHUNK, shop, ids, after=timedelta(seconds=seconds))
+
+
+async def _tell_renewals(deps: Deps, charges: Sequence[Charge]) -> None:
+    """An order's charge is shown by whoever sent it by way of the order; a renewal's goes out with many others."""
+    settled_ = [it for it in charges if it.origin is ChargeOrigin.RENEWAL and it.status is not ChargeStatus.NEW]
+    for shop in dict.fromkeys(it.shop for it in settled_):
+        await deps.jobs.enqueue(Job.NOTIFY_SHOP, shop, [it.id for it in settled_ if it.shop == shop])
 
 
 def _known_already(deps: Deps, charge: Charge, error: Duplicate) -> Sent:

@@ -34,6 +34,10 @@ class Swept:
     drafts: int = 0
     followed: int = 0
     reported: int = 0
+    renewals: int = 0
+    notices: int = 0
+    reports: int = 0
+    starts: int = 0
 
 
 async def sweep(deps: Deps) -> Swept:
@@ -45,6 +49,10 @@ async def sweep(deps: Deps) -> Swept:
         drafts = await unit.agreements.unsettled(now - _DRAFT_LOOK, _PAGE)
         unsettled = await unit.charges.unsettled(now, _PAGE)
         unreported = await unit.charges.unreported(now, _PAGE)
+        renewals = await unit.renewals.waiting(now, _PAGE)
+        notices = await unit.notices.waiting(now, _PAGE)
+        reports = await unit.reports.waiting(now, _PAGE)
+        unstarted = await unit.sessions.unstarted(_PAGE)
         accounts = {it.id: it for it in await unit.accounts.everywhere()}
     await _hand_over(deps, Job.APPLY_INBOX, inbox, 1)
     for rows, size in _chunks_of(deps, unsent, accounts):
@@ -53,7 +61,12 @@ async def sweep(deps: Deps) -> Swept:
     await all_of(deps, [_draft(deps, it, now) for it in drafts])
     await _hand_over(deps, Job.FOLLOW_UP, [(it.shop, it.id) for it in unsettled], _FEW)
     await _hand_over(deps, Job.NOTIFY_SHOP, [(it.shop, it.id) for it in unreported], _FEW)
-    return Swept(len(inbox), len(unsent), len(operations), len(drafts), len(unsettled), len(unreported))
+    await _hand_over(deps, Job.RENEW, renewals, deps.limits.chunk)
+    await _hand_over(deps, Job.NOTICE, notices, 1)
+    await _hand_over(deps, Job.REPORT, reports, _FEW)
+    await _hand_over(deps, Job.START, [(it.shop, it.id) for it in unstarted], 1)
+    counts = (inbox, unsent, operations, drafts, unsettled, unreported, renewals, notices, reports, unstarted)
+    return Swept(*(len(rows) for rows in counts))
 
 
 def _chunks_of(

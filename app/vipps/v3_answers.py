@@ -4,6 +4,8 @@ What Vipps may come to say that nobody has heard of yet has a reading here that 
 stands where it is made.
 """
 
+from datetime import UTC, datetime
+
 from pydantic import TypeAdapter
 
 from app.domain.agreement import Campaign, Pricing
@@ -111,8 +113,20 @@ class _Summary(Wire):
 
 
 class _Event(Wire):
+    occurred: str | None = None
+    event: str | None = None
     idempotency_key: str | None = None
     success: bool | None = None
+
+    def moved_at(self) -> datetime | None:
+        """When it moved the charge on, which making it did not. A time that cannot be read is none."""
+        if self.event == "CREATE" or not (self.success or self.event == "FAIL"):
+            return None
+        try:
+            moment = datetime.fromisoformat(self.occurred or "")
+        except ValueError:
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Charge(Wire):
@@ -145,6 +159,7 @@ class Charge(Wire):
             failure_text=short(self.failure_description, 300),
             cancelled=summary.cancelled or 0,
             applied=self._applied(),
+            happened_at=max((at for event in self.history or () if (at := event.moved_at())), default=None),
         )
 
     def _applied(self) -> frozenset[str] | None:

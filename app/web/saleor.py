@@ -7,13 +7,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.domain.errors import InvalidInput, NotFound, RecurringError
-from app.saleor.manifest import event_names, manifest
-from app.saleor.payloads import recipient_of
-from app.saleor.signatures import verify_webhook
-from app.usecases.installations import Webhook, receive, register
+from app.domain.errors import InvalidInput, RecurringError
+from app.saleor.manifest import manifest
+from app.usecases.installations import register, store_webhook
 from app.web.answers import http_status
 from app.web.context import WebContext
+from app.web.payments import ANSWERS, answer
+from app.web.signed import header, verified
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,255}")  # Saleor's own have 30 characters
 
@@ -29,7 +29,7 @@ def router(context: WebContext) -> APIRouter:
     async def handshake(request: Request) -> JSONResponse:
         """Any answer below 400 means installed to Saleor, so everything that is not that is 400 or more."""
         try:
-            shop = context.rules.check(_header(request, "Saleor-Api-Url"))
+            shop = context.rules.check(header(request, "Saleor-Api-Url"))
             await register(context.deps, shop, _auth_token(await request.body()), context.app_identifier)
         except RecurringError as error:
             return _refused(error)
@@ -37,42 +37,17 @@ def router(context: WebContext) -> APIRouter:
 
     @routes.post("/api/webhooks/saleor/{event}")
     async def webhook(event: str, request: Request) -> JSONResponse:
-        body = await request.body()
         try:
-            await _receive(context, event, request, body)
+            installation, sent = await verified(context, event, request)
+            if sent.event in ANSWERS:
+                return await answer(context.deps, installation, sent)
+            await store_webhook(context.deps, sent)
         except RecurringError as error:
             return _refused(error)
         # Stored is enough: 202 says that it will be done, and Saleor takes any 2xx.
         return JSONResponse({"success": True}, status_code=202)
 
     return routes
-
-
-async def _receive(context: WebContext, segment: str, request: Request, body: bytes) -> None:
-    expected = event_names().get(segment)
-    if expected is None:
-        raise NotFound(f"no webhook {segment:.60}")
-    if _header(request, "Saleor-Event").lower() != expected:
-        raise InvalidInput(f"Saleor-Event is not {expected}", field="Saleor-Event")
-    signature = _header(request, "Saleor-Signature")
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        raise InvalidInput("the body is not UTF-8") from None
-    await receive(
-        context.deps,
-        context.keys,
-        Webhook(_header(request, "Saleor-Api-Url"), expected, text),
-        lambda jwks: verify_webhook(jwks, signature, body),
-        lambda: recipient_of(text),
-    )
-
-
-def _header(request: Request, name: str) -> str:
-    value = request.headers.get(name) or request.headers.get(f"X-{name}")
-    if not value:
-        raise InvalidInput(f"the header {name} is missing", field=name)
-    return value
 
 
 def _auth_token(body: bytes) -> str:

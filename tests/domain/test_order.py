@@ -7,8 +7,18 @@ import pytest
 
 from app.domain.agreement import AgreementStatus
 from app.domain.money import Currency, Money
-from app.domain.order import AGREEMENT_KEY, NOT_CHARGED, Order, OrderReport, refusal
-from tests.builders import an_agreement, an_order, nok
+from app.domain.order import (
+    AGREEMENT_KEY,
+    NOT_CHARGED,
+    Order,
+    OrderReport,
+    OrderTransaction,
+    order_id_for,
+    own_names,
+    refusal,
+)
+from app.domain.transaction import charge_reference
+from tests.builders import SHOP, an_agreement, an_order, nok
 
 
 def test_an_unpaid_order_of_the_same_customer_may_be_charged() -> None:
@@ -116,3 +126,60 @@ def test_an_order_is_not_given_the_same_words_twice(shown: str, status: str, cha
     order = an_order(private_metadata={"vipps-recurring.status": shown, "vipps-recurring.charge": "chr-1"})
     report = OrderReport(order.id, status, "Vipps charges 199.00 NOK", charge)
     assert report.without_repeating(order) == (report if noted else replace(report, note=""))
+
+
+AGREEMENT = "agr_1"
+OWN = own_names(SHOP, "T3JkZXI6MQ==", AGREEMENT, "VHJhbnNhY3Rpb25JdGVtOjE=")
+REFERENCE = charge_reference(AGREEMENT, order_id_for(SHOP, "T3JkZXI6MQ=="))
+
+
+def a_transaction(**over: Any) -> OrderTransaction:
+    fields: dict[str, Any] = {"id": "VHJhbnNhY3Rpb25JdGVtOjk=", "psp_reference": "somebody", "money": True}
+    return OrderTransaction(**(fields | over))
+
+
+@pytest.mark.parametrize(
+    ("order", "elsewhere"),
+    [
+        ({}, False),
+        ({"transactions": (a_transaction(money=False),)}, False),
+        ({"transactions": (a_transaction(),)}, True),
+        ({"transactions": (a_transaction(id="VHJhbnNhY3Rpb25JdGVtOjE="),)}, False),
+        ({"transactions": (a_transaction(psp_reference=REFERENCE),)}, False),
+        ({"transactions": (a_transaction(psp_reference=REFERENCE),), "payment_pending": True}, False),
+        ({"transactions": (a_transaction(psp_reference=REFERENCE),), "charge_status": "FULL"}, False),
+        ({"transactions": (a_transaction(psp_reference=REFERENCE),), "authorize_status": "FULL"}, False),
+        ({"transactions": (a_transaction(psp_reference=REFERENCE), a_transaction()), "charge_status": "FULL"}, True),
+        # Marked as paid by hand while our own charge is on its way, or besides it.
+        (
+            {
+                "transactions": (a_transaction(psp_reference=REFERENCE),),
+                "charge_status": "FULL",
+                "unexplained": True,
+            },
+            True,
+        ),
+        ({"transactions": (a_transaction(psp_reference=REFERENCE, money=False),), "charge_status": "FULL"}, True),
+        ({"charge_status": "FULL"}, True),
+        ({"charge_status": "PARTIAL"}, True),
+        ({"authorize_status": "FULL"}, True),
+        ({"payment_pending": True}, True),
+    ],
+)
+def test_our_own_transaction_is_no_other_payment(order: dict[str, Any], *, elsewhere: bool) -> None:
+    shown = an_order(**order)
+    assert shown.paid_elsewhere(OWN) is elsewhere
+    assert shown.unwanted(OWN) == ("the order was paid in another way" if elsewhere else None)
+
+
+def test_a_transaction_of_another_agreement_or_order_is_not_our_own() -> None:
+    for other in (own_names(SHOP, "T3JkZXI6MQ==", "agr_2"), own_names(SHOP, "T3JkZXI6Mg==", AGREEMENT)):
+        assert an_order(transactions=(a_transaction(psp_reference=REFERENCE),)).paid_elsewhere(other)
+
+
+def test_what_is_paid_by_our_own_transaction_is_not_charged_anew_where_we_know_of_no_charge() -> None:
+    mine = (a_transaction(psp_reference=REFERENCE),)
+    assert refusal(an_order(transactions=mine, payment_pending=True), an_agreement(), OWN) is None
+    told = refusal(an_order(transactions=mine, charge_status="FULL"), an_agreement(), OWN)
+    assert told is not None
+    assert "paid" in told

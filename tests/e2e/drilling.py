@@ -159,8 +159,10 @@ _OPEN = {
     "inbox": f"SELECT event, {_WAITS}, result FROM inbox WHERE status = 'WAITING'",  # noqa: S608
     "unreported": (
         f"SELECT order_id, status, reported, {_WAITS} FROM charge WHERE saleor_order IS NOT NULL"  # noqa: S608
-        " AND status <> 'NEW' AND (reported IS NULL OR reported <> status)"
+        " AND status <> 'NEW' AND (reported IS NULL"
+        " OR reported <> status || '/' || captured || '/' || refunded || '/' || cancelled)"
     ),
+    "reports": f"SELECT type, psp_reference, {_WAITS}, failure FROM report WHERE status = 'WAITING'",  # noqa: S608
 }
 
 
@@ -242,6 +244,11 @@ class Books:
         for order in machine.outside.get(f"{machine.outside.saleor}/simulator/orders"):
             assert order["privateMetadata"]["vipps-recurring.charge"] == charge_of[order["id"]]
             assert len(order["notes"]) == 1, order["notes"]
+            # One transaction with one event: nothing was made twice, nothing told twice.
+            shown = machine.outside.get(f"{machine.outside.saleor}/simulator/orders/{order['id']}/transactions")
+            [transaction] = shown
+            assert [it["type"] for it in transaction["events"]] == ["CHARGE_REQUEST"], transaction["events"]
+            assert transaction["pspReference"] == f"{self.orders[order['id']]}/{charge_of[order['id']]}"
         return {it["order_id"]: it["amount"] for it in mine}
 
 

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
 
+from app.domain.renewal import RenewalStatus
+from app.domain.subscription import Subscriber, Subscription
 from app.saleor.simulator.keys import SigningKey
 from app.saleor.simulator.models import App, User
 from app.saleor.simulator.simulator import Simulator as SaleorSimulator
+from tests.builders import a_renewal, a_subscription, nok
 from tests.web.helpers import outside
 from tests.world import SHOP, World, bearer, make_world
 
@@ -93,6 +96,20 @@ async def a_scene(world: World) -> Scene:
     world.advance(timedelta(days=3))
     due = await made(world, machine, agreement, "order-due")
     return Scene(world, shop.apps[0], other, other.apps[0], customer, agreement, due, paid, reserved)
+
+
+async def a_subscription_of(scene: Scene, **over: Any) -> Subscription:
+    """What is renewed on the scene's agreement: period 1 is paid, period 2 is due in three weeks."""
+    async with scene.world.context.store.begin() as unit:
+        row = await unit.agreements.get(SHOP, scene.agreement)
+        assert row is not None
+        values = {"id": row.id, "account_id": row.account_id, "agreement_id": scene.agreement, "customer": row.customer}
+        subscription = a_subscription(**(values | {"next_period": 2, "next_due": date(2026, 3, 28)} | over))
+        subscription = replace(subscription, schedule=replace(subscription.schedule, first_period=2))
+        await unit.subscriptions.add(subscription, Subscriber(None, None, None))
+        paid = a_renewal(subscription, 1, status=RenewalStatus.PAID, order="T3JkZXI6Nw==", order_number="7")
+        await unit.renewals.add_all([replace(paid, amount=nok(25_000))])
+    return subscription
 
 
 async def made(world: World, headers: Mapping[str, str], agreement: str, order_id: str, price: int = 10_000) -> str:

@@ -1,6 +1,5 @@
 """Our client against the simulated shop: which orders it finds, and what a shop that fails makes of the question."""
 
-import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -14,47 +13,15 @@ from app.domain.order import AGREEMENT_KEY
 from app.saleor.client import SaleorClient
 from app.saleor.documents import document
 from app.saleor.simulator.keys import SigningKey
-from app.saleor.simulator.models import App, Order
-from app.saleor.simulator.server import create_app
+from app.saleor.simulator.models import Order
 from app.saleor.simulator.simulator import Simulator
 from tests.builders import an_installation
 from tests.saleor.conftest import START
 from tests.saleor.simulator.doubles import MANIFEST_URL, AppDouble
+from tests.saleor.wire import Wire, installed
 
 Answer = Callable[[int], httpx.Response]
 DAY = timedelta(days=1)
-
-
-class Wire(httpx.AsyncBaseTransport):
-    """The way to the simulated shop; keeps what was asked, and may do something before a request arrives."""
-
-    def __init__(self, shop: Simulator) -> None:
-        self._shop = httpx.ASGITransport(app=create_app(shop))
-        self.bodies: list[dict[str, Any]] = []
-        self.before: Callable[[int], None] = lambda _number: None
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.bodies.append(json.loads(await request.aread()))
-        self.before(len(self.bodies))
-        return await self._shop.handle_async_request(request)
-
-    @property
-    def client(self) -> SaleorClient:
-        return SaleorClient(httpx.AsyncClient(transport=self))
-
-
-@pytest.fixture
-def wire(shop: Simulator) -> Wire:
-    return Wire(shop)
-
-
-@pytest.fixture
-async def installation(shop: Simulator) -> Installation:
-    return installed(await shop.install(MANIFEST_URL))
-
-
-def installed(app: App) -> Installation:
-    return an_installation(app_id=app.id, token=app.token)
 
 
 def an_order(shop: Simulator, **over: Any) -> Order:

@@ -250,6 +250,44 @@ async def test_a_report_is_stored_once_and_sent_until_it_is_settled(store: SqlSt
         assert await unit.reports.waiting(SOON, 10) == []
 
 
+async def test_reports_of_a_transaction_go_one_after_another_whatever_becomes_of_each(store: SqlStore) -> None:
+    def a_report(number: int, transaction: str = "first") -> Report:
+        return Report(
+            id=report_id(SHOP, transaction, f"agr_1/{number}", EventType.CHARGE_SUCCESS),
+            shop=SHOP,
+            transaction=transaction,
+            psp_reference=f"agr_1/{number}",
+            type=EventType.CHARGE_SUCCESS,
+            amount=Money(100, Currency.NOK),
+            occurred_at=NOW,
+            message="",
+            actions=(),
+            status=ReportStatus.WAITING,
+            created_at=NOW + timedelta(microseconds=number),
+        )
+
+    first, second, third = (a_report(number) for number in range(3))
+    other = a_report(3, "other")
+    async with store.begin() as unit:
+        await unit.reports.add_all([third, second, first, other])
+        assert await unit.reports.waiting(NOW, 10) == [(SHOP, first.id), (SHOP, other.id)]
+        assert await unit.reports.claim(SHOP, second.id, NOW, SOON) is None
+        held = await unit.reports.claim(SHOP, first.id, NOW, SOON)
+        assert held is not None
+        # While it is on its way, and while it waits for another try.
+        assert await unit.reports.claim(SHOP, second.id, NOW, SOON) is None
+        await unit.reports.retry(replace(held, next_attempt_at=SOON))
+        assert await unit.reports.claim(SHOP, second.id, NOW, SOON) is None
+        held = await unit.reports.claim(SHOP, first.id, SOON, SOON)
+        assert held is not None
+        await unit.reports.settle(SHOP, first.id, ReportStatus.REFUSED, "no")
+        held = await unit.reports.claim(SHOP, second.id, NOW, SOON)
+        assert held is not None
+        await unit.reports.retry(replace(held, dead="given up"))
+        assert await unit.reports.claim(SHOP, third.id, NOW, SOON) is not None
+        assert [it.id for it in await unit.reports.of_transaction(SHOP, "first")] == [first.id, second.id, third.id]
+
+
 async def test_news_is_stored_once(store: SqlStore) -> None:
     notice = Notice("n-1", SHOP, ACCOUNT, NoticeKind.RENEWAL_PAID, "s-1", {"amount": 24_800}, NOW)
     async with store.begin() as unit:

@@ -399,6 +399,17 @@ async def test_history_tells_which_keys_took_effect() -> None:
     assert (await charge_of("v3", history=...)).applied is None
 
 
+async def test_history_tells_when_the_charge_moved_last() -> None:
+    made = {"occurred": "2026-03-09T01:00:00Z", "event": "CREATE", "amount": 1, "success": True}
+    taken = {"occurred": "2026-03-04T01:00:00Z", "event": "CAPTURE", "amount": 1, "success": True}
+    refused = {"occurred": "2026-03-05T01:00:00Z", "event": "REFUND", "amount": 1, "success": False}
+    failed = {"occurred": "2026-03-06T02:00:00+01:00", "event": "FAIL", "amount": 1, "success": False}
+    odd = {"occurred": "yesterday", "event": "CAPTURE", "success": True}
+    assert (await charge_of("v3", history=[made, refused, odd])).happened_at is None
+    assert (await charge_of("v3", history=[taken, made, refused])).happened_at == datetime(2026, 3, 4, 1, tzinfo=UTC)
+    assert (await charge_of("v3", history=[taken, failed])).happened_at == datetime(2026, 3, 6, 1, tzinfo=UTC)
+
+
 async def test_an_unscheduled_charge_is_read() -> None:
     seen = await charge_of("v3", type="UNSCHEDULED", due=..., retryDays=...)
     assert (seen.kind, seen.due) == ("UNSCHEDULED", None)

@@ -9,15 +9,20 @@ import pytest
 from graphql import (
     DocumentNode,
     FieldNode,
+    FragmentDefinitionNode,
     GraphQLSchema,
     InlineFragmentNode,
+    Node,
     OperationDefinitionNode,
     OperationType,
+    Visitor,
     parse,
     validate,
+    visit,
 )
 
-from app.saleor.manifest import app_identifier, event_names, manifest, schema_version
+from app.saleor.documents import document
+from app.saleor.manifest import app_identifier, event_names, manifest, schema_version, synchronous_events
 from app.saleor.simulator.schema import schema_of
 from tests.web.helpers import outside
 from tests.world import APP_URL, SHOP, World, make_world
@@ -25,7 +30,31 @@ from tests.world import APP_URL, SHOP, World, make_world
 PROJECT = Path(__file__).resolve().parents[2]
 VERSIONS = ("3.21", "3.22", "3.23", "3.24")
 GARBAGE = (None, "", "x", "3", "latest", "v3.23", "-1.-1", "3.", ".23", "null")
-DOCUMENTS = sorted((PROJECT / "graphql").glob("*/*.graphql"))
+FILES = sorted((PROJECT / "graphql").glob("*/*.graphql"))
+DOCUMENTS = [path for path in FILES if path.parent.name != "fragments"]
+# What only later versions are sent; `app/saleor/versions.py` decides about each of them.
+LATER = {"report-event-with-method": "3.22", "raise-problem": "3.22", "dismiss-problem": "3.22"}
+SYNCHRONOUS = {
+    "PAYMENT_GATEWAY_INITIALIZE_SESSION",
+    "TRANSACTION_INITIALIZE_SESSION",
+    "TRANSACTION_PROCESS_SESSION",
+    "TRANSACTION_CHARGE_REQUESTED",
+    "TRANSACTION_REFUND_REQUESTED",
+    "TRANSACTION_CANCELATION_REQUESTED",
+    "LIST_STORED_PAYMENT_METHODS",
+    "STORED_PAYMENT_METHOD_DELETE_REQUESTED",
+}
+PERSONAL = {
+    "email",
+    "userEmail",
+    "firstName",
+    "lastName",
+    "phone",
+    "billingAddress",
+    "shippingAddress",
+    "customerIpAddress",
+    "customerNote",
+}
 
 
 @pytest.fixture
@@ -44,8 +73,17 @@ async def fetch(world: World, version: str | None) -> dict[str, Any]:
     return body
 
 
+def events(hook: dict[str, Any]) -> list[str]:
+    return [*hook.get("asyncEvents", []), *hook.get("syncEvents", [])]
+
+
 def names(body: dict[str, Any]) -> list[str]:
-    return [event for hook in body["webhooks"] for event in hook["asyncEvents"]]
+    return [event for hook in body["webhooks"] for event in events(hook)]
+
+
+def text_of(path: Path) -> str:
+    """A document as it is sent, with its fragments."""
+    return document(f"{path.parent.name}/{path.stem}")
 
 
 @pytest.fixture(params=VERSIONS)
@@ -69,7 +107,8 @@ async def test_every_version_gets_all_that_saleor_requires(served: World) -> Non
         assert len(body["author"]) <= 60
         assert None not in body.values()
         for hook in body["webhooks"]:
-            assert set(hook) >= {"name", "targetUrl", "query", "asyncEvents", "isActive"}
+            assert set(hook) >= {"name", "targetUrl", "query", "isActive"}
+            assert len(events(hook)) == 1
             assert hook["targetUrl"].startswith(f"{APP_URL}/api/webhooks/saleor/")
             assert len(hook["targetUrl"]) <= 255
 
@@ -89,6 +128,14 @@ async def test_the_order_events_are_in_every_version(served: World) -> None:
     for version in VERSIONS:
         wanted = {"ORDER_CREATED", "ORDER_CONFIRMED", "ORDER_UPDATED", "ORDER_METADATA_UPDATED"}
         assert wanted <= set(names(await fetch(served, version)))
+
+
+async def test_the_payment_events_are_in_every_version_and_wait_for_their_answer(served: World) -> None:
+    for version in VERSIONS:
+        hooks = (await fetch(served, version))["webhooks"]
+        waiting = [event for hook in hooks for event in hook.get("syncEvents", [])]
+        assert sorted(waiting) == sorted(SYNCHRONOUS)
+    assert synchronous_events() == {event.lower() for event in SYNCHRONOUS}
 
 
 async def test_without_a_readable_version_the_oldest_manifest_is_served(served: World) -> None:
@@ -117,7 +164,34 @@ def test_every_document_is_valid_against_every_version(versioned: tuple[str, Gra
     version, schema = versioned
     assert DOCUMENTS
     for path in DOCUMENTS:
-        assert validate(schema, parse(path.read_text())) == [], f"{path.name} for {version}"
+        if version >= LATER.get(path.stem, ""):
+            assert validate(schema, parse(text_of(path))) == [], f"{path.name} for {version}"
+
+
+def test_what_only_later_versions_are_sent_is_not_valid_for_the_oldest(shared_data: Callable[[str], Path]) -> None:
+    """Otherwise it could be sent to all."""
+    schema = schema_of("3.21", shared_data("saleor/schema-3.21.graphql").parent)
+    later = [path for path in DOCUMENTS if path.stem in LATER]
+    assert len(later) == len(LATER)
+    for path in later:
+        assert validate(schema, parse(text_of(path))), path.name
+
+
+def test_every_fragment_is_used_and_stands_in_the_file_of_its_name() -> None:
+    fragments = [path for path in FILES if path.parent.name == "fragments"]
+    sent = "".join(text_of(path) for path in DOCUMENTS)
+    assert fragments
+    for path in fragments:
+        [fragment] = parse(path.read_text()).definitions
+        assert isinstance(fragment, FragmentDefinitionNode)
+        assert fragment.name.value == "".join(part.capitalize() for part in path.stem.split("-"))
+        assert f"...{fragment.name.value}\n" in sent
+
+
+def test_payment_webhooks_ask_for_nothing_about_a_person_but_the_id() -> None:
+    for hook in manifest(APP_URL, "1", "3.24")["webhooks"]:
+        if "syncEvents" in hook:
+            assert _all_fields(parse(hook["query"])) & PERSONAL == set(), hook["name"]
 
 
 async def test_every_query_of_the_manifest_is_valid_for_its_version(
@@ -126,6 +200,18 @@ async def test_every_query_of_the_manifest_is_valid_for_its_version(
     version, schema = versioned
     for hook in (await fetch(served, version))["webhooks"]:
         assert validate(schema, parse(hook["query"])) == [], hook["name"]
+
+
+def _all_fields(node: Node) -> set[str]:
+    """The names of all fields in a document, at any depth."""
+    found: set[str] = set()
+
+    class Names(Visitor):
+        def enter_field(self, field: FieldNode, *_: object) -> None:
+            found.add(field.name.value)
+
+    visit(node, Names())
+    return found
 
 
 def _operation(document: DocumentNode) -> OperationDefinitionNode:
@@ -151,18 +237,18 @@ def test_each_webhook_listens_to_the_event_that_its_document_selects_and_asks_fo
     for hook in manifest(APP_URL, "1", "3.24")["webhooks"]:
         operation = _operation(parse(hook["query"]))
         assert operation.operation is OperationType.SUBSCRIPTION
-        [event] = hook["asyncEvents"]
+        [event] = events(hook)
         fields = _fields(operation)
         assert "on " + "".join(part.capitalize() for part in event.split("_")) in fields
         assert {"recipient", "issuedAt"} <= fields
-        assert fields & {"order", "app"}
+        assert fields & {"order", "app", "transaction", "sourceObject", "user"}
 
 
 def test_there_is_a_document_for_each_event_and_an_event_for_each_document() -> None:
-    events = event_names()
-    assert set(events) == {path.stem for path in DOCUMENTS if path.parent.name == "subscriptions"}
-    assert {name.replace("-", "_") for name in events} == set(events.values())
-    assert set(events.values()) == {name.lower() for name in names(manifest(APP_URL, "1", "3.24"))}
+    paths = event_names()
+    assert set(paths) == {path.stem for path in DOCUMENTS if path.parent.name == "subscriptions"}
+    assert {name.replace("-", "_") for name in paths} == set(paths.values())
+    assert set(paths.values()) == {name.lower() for name in names(manifest(APP_URL, "1", "3.24"))}
 
 
 async def test_each_target_url_of_the_manifest_is_served(served: World) -> None:
@@ -178,7 +264,7 @@ def test_documents_are_what_their_folder_says() -> None:
     kinds = {"queries": OperationType.QUERY, "mutations": OperationType.MUTATION}
     kinds["subscriptions"] = OperationType.SUBSCRIPTION
     for path in DOCUMENTS:
-        assert _operation(parse(path.read_text())).operation is kinds[path.parent.name]
+        assert _operation(parse(text_of(path))).operation is kinds[path.parent.name]
 
 
 def test_the_graphql_folder_is_no_package() -> None:
@@ -197,7 +283,7 @@ async def test_each_version_of_the_simulated_shop_installs_the_app(sqlite_url: s
     app = await world.install()
     assert app.is_installed
     assert app.permissions == {"HANDLE_PAYMENTS", "MANAGE_ORDERS"}
-    assert len(app.webhooks) == (5 if version in {"3.23", "3.24"} else 4)
+    assert len(app.webhooks) == (13 if version in {"3.23", "3.24"} else 12)
     async with world.context.store.begin() as unit:
         installation = await unit.installations.get(SHOP)
     assert installation is not None

@@ -1,0 +1,182 @@
+"""A renewal's order in Saleor: made once, looked at before each step, completed, or taken away."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from app.domain.charge import check_limit
+from app.domain.errors import Duplicate, InvalidInput, LimitExceeded, Rejected, Unavailable
+from app.domain.order import DraftOrder, RenewalOrder
+from app.domain.renewal import RENEWAL_KEY, Renewal, RenewalReason, RenewalStatus
+from app.domain.subscription import Subscriber, Subscription, VoucherPolicy
+from app.usecases.ports import Deps
+from app.usecases.renewal_work import Hindered, OrderGone, TakenOver, Work, rested, settle, step
+
+NOT_RENEWED = "Vipps: this renewal was not paid and is not tried again. Leave this draft as it is: it is no order."
+# Saleor's codes of what stands in the way of an order (facts: SALEOR 6.2).
+_REASONS: Mapping[str, RenewalReason] = {
+    "INSUFFICIENT_STOCK": RenewalReason.OUT_OF_STOCK,
+    "PRODUCT_NOT_PUBLISHED": RenewalReason.UNAVAILABLE,
+    "PRODUCT_UNAVAILABLE_FOR_PURCHASE": RenewalReason.UNAVAILABLE,
+    "NOT_AVAILABLE_IN_CHANNEL": RenewalReason.UNAVAILABLE,
+    "CHANNEL_INACTIVE": RenewalReason.UNAVAILABLE,
+    "NOT_FOUND": RenewalReason.UNAVAILABLE,  # a variant that does not exist any more
+    "BILLING_ADDRESS_NOT_SET": RenewalReason.ADDRESS_MISSING,
+    "ORDER_NO_SHIPPING_ADDRESS": RenewalReason.ADDRESS_MISSING,
+    "SHIPPING_METHOD_REQUIRED": RenewalReason.SHIPPING,
+    "SHIPPING_METHOD_NOT_APPLICABLE": RenewalReason.SHIPPING,
+}
+# What a draft of the subscription as it is now may mend.
+_OF_THE_DRAFT = frozenset({*_REASONS.values(), RenewalReason.ORDER_REFUSED, RenewalReason.PRICE_ABOVE_LIMIT})
+
+
+def reason_of(code: str | None) -> RenewalReason:
+    return _REASONS.get(code or "", RenewalReason.ORDER_REFUSED)
+
+
+async def order_for(deps: Deps, work: Work) -> tuple[Work, RenewalOrder]:
+    """The order of the renewal, made if there is none. Raises Hindered or OrderGone where there can be none."""
+    renewal = work.renewal
+    if renewal.order is not None:
+        order = await deps.shop.renewal_order(work.installation, renewal.order)
+        if order is None or order.dead:
+            raise OrderGone
+        if not _outdated(renewal, order):
+            return work, order
+        # The subscription may have other lines or another address by now. Forgotten first, so that whoever dies here
+        # does not take it for one that staff deleted.
+        work = await step(deps, work, replace(renewal, order=None, order_number=None))
+        await deps.shop.delete_draft(work.installation, order.id)
+    order = await _make(deps, work)
+    if order.dead:
+        raise OrderGone
+    return await step(deps, work, replace(work.renewal, order=order.id, order_number=order.number)), order
+
+
+def _outdated(renewal: Renewal, order: RenewalOrder) -> bool:
+    waited = renewal.status is RenewalStatus.WAITING and renewal.reason in _OF_THE_DRAFT
+    hindered = bool(order.problems) or renewal.reason is RenewalReason.PRICE_ABOVE_LIMIT
+    return waited and hindered and order.draft and renewal.attempt == 0
+
+
+async def _make(deps: Deps, work: Work) -> RenewalOrder:
+    """Its reference is taken once, so after a lost answer the order is found by it, and never made twice."""
+    reference = work.renewal.reference
+    if work.renewal.attempts > 1:
+        found = await deps.shop.order_by_reference(work.installation, reference)
+        if found is not None:
+            return found
+    async with deps.store.begin() as unit:
+        subscriber = await unit.subscriptions.subscriber(work.renewal.shop, work.subscription.id)
+    if subscriber is None or (subscriber.billing is None and subscriber.shipping is None):
+        raise Hindered(RenewalReason.ADDRESS_MISSING, "the subscription has no address; give it one")
+    try:
+        return await deps.shop.create_draft(work.installation, draft_of(work.subscription, subscriber, work.renewal))
+    except Duplicate:
+        found = await deps.shop.order_by_reference(work.installation, reference)
+        if found is None:
+            raise Unavailable(f"Saleor has an order {reference} and does not show it; it is looked for again") from None
+        return found
+    except Rejected as error:
+        raise Hindered(reason_of(error.provider_code), error.message) from error
+
+
+def draft_of(subscription: Subscription, subscriber: Subscriber, renewal: Renewal) -> DraftOrder:
+    return DraftOrder(
+        reference=renewal.reference,
+        channel_id=subscription.channel_id,
+        customer=subscription.customer,
+        subscriber=subscriber,
+        lines=subscription.lines,
+        currency=subscription.currency,
+        shipping_method=subscription.shipping_method,
+        voucher=subscription.voucher if subscription.voucher_policy is VoucherPolicy.EVERY else None,
+        metadata={RENEWAL_KEY: f"{subscription.agreement_id}:{renewal.period}"},
+    )
+
+
+def check_order(order: RenewalOrder) -> None:
+    """Raises Hindered where the order cannot be made or paid."""
+    if order.problems:
+        text = "; ".join(said or code for code, said in order.problems)
+        raise Hindered(reason_of(order.problems[0][0]), text)
+    if order.total is None:
+        raise Hindered(
+            RenewalReason.ORDER_REFUSED, f"the total {order.total_text} is not an amount that Vipps can charge"
+        )
+    if order.charge_status == "PARTIAL":
+        raise Hindered(RenewalReason.ORDER_REFUSED, "a part of the order is paid already")
+
+
+def nothing_to_pay(order: RenewalOrder) -> bool:
+    """A free period, or one that somebody has paid in another way."""
+    return order.charge_status in {"FULL", "OVERCHARGED"} or (order.total is not None and order.total.minor == 0)
+
+
+async def check_price(deps: Deps, work: Work, order: RenewalOrder) -> None:
+    """What the customer agreed to is not gone beyond."""
+    if order.total is None:
+        return
+    async with deps.store.begin() as unit:
+        taken = await unit.charges.taken(work.renewal.shop, [work.renewal.agreement_id])
+    try:
+        check_limit(work.agreement, taken[work.renewal.agreement_id], order.total, work.renewal.due)
+    except LimitExceeded as error:
+        raise Hindered(RenewalReason.PRICE_ABOVE_LIMIT, error.message) from error
+    except InvalidInput as error:
+        raise Hindered(RenewalReason.ORDER_REFUSED, error.message) from error
+
+
+async def complete(deps: Deps, work: Work, order: RenewalOrder) -> RenewalOrder:
+    """Once: an order that is complete already is left as it is. Raises Hindered where Saleor says no."""
+    if not order.draft:
+        return order
+    try:
+        return await deps.shop.complete_draft(work.installation, order.id)
+    except Rejected as error:
+        now = await deps.shop.renewal_order(work.installation, order.id)
+        if now is None or now.dead:
+            raise OrderGone from error
+        if not now.draft:
+            return now  # an attempt whose answer was lost completed it
+        raise Hindered(reason_of(error.provider_code), error.message) from error
+
+
+async def take_away(deps: Deps, work: Work) -> None:
+    """Nobody pays for it and nobody gets it: a draft is deleted, an order that is not paid is cancelled.
+
+    Saleor keeps a draft with transactions for good: what was tried on it stays to be seen, and staff are told.
+    """
+    if work.renewal.order is None:
+        if work.renewal.attempts == 1:
+            return
+        order = await deps.shop.order_by_reference(work.installation, work.renewal.reference)
+    else:
+        order = await deps.shop.renewal_order(work.installation, work.renewal.order)
+    if order is None or order.dead:
+        return
+    if order.draft and order.transactions:
+        await deps.shop.add_note(work.installation, order.id, NOT_RENEWED)
+    elif order.draft:
+        await deps.shop.delete_draft(work.installation, order.id)
+    elif order.charge_status == "NONE":
+        await deps.shop.cancel_order(work.installation, order.id)
+
+
+async def skip(deps: Deps, work: Work, reason: RenewalReason, text: str) -> None:
+    """Nothing is charged and nothing is left behind; a period whose charge has failed before is called failed."""
+    async with deps.store.begin() as unit:
+        current = await unit.renewals.get(work.renewal.shop, work.renewal.id)
+    if current is None:
+        raise TakenOver
+    # Its order may have become known since this work began.
+    work = replace(work, renewal=replace(work.renewal, order=current.order, order_number=current.order_number))
+    await take_away(deps, work)
+    failed = work.renewal.failed_on is not None
+    after = replace(
+        work.renewal,
+        status=RenewalStatus.FAILED if failed else RenewalStatus.SKIPPED,
+        reason=reason,
+        reason_text=text,
+        charge_row=None,
+    )
+    await settle(deps, work, rested(after, None))
