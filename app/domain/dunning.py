@@ -40,12 +40,10 @@ _NEVER_BY_ITSELF = frozenset({"charge_amount_too_high"})
 class DunningPolicy:
     """`retry_after` are days after each failure on which a new charge is due, after Vipps' own retry days are over.
 
-    With `pay_link` the customer is given a link to pay the period, and to approve a new agreement, at once.
     `cancel_after` ends a subscription that was held that many days for an unpaid period.
     """
 
     retry_after: tuple[int, ...] = (3, 7)
-    pay_link: bool = True
     then: GiveUp = GiveUp.HOLD
     cancel_after: int | None = None
 

@@ -76,7 +76,6 @@ class Renewal:
     charge_row: str | None = None
     attempt: int = 0
     failed_on: date | None = None
-    pay_token_hash: str | None = None
     attempts: int = 0
     next_attempt_at: datetime | None = None
     lease_until: datetime | None = None

@@ -194,3 +194,20 @@ class Subscription:
             replace(line, unit_price=change.unit_prices.get(line.variant, line.unit_price)) for line in self.lines
         )
         return replace(self, lines=lines, price_change=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """How many subscriptions are due on the same days and cost the same. The schedule's period 0 is the next one.
+
+    `price` is the agreement's, `change` from which day on it is another one; `lines` stand where it has none.
+    """
+
+    count: int
+    schedule: Schedule
+    next_due: date
+    status: SubscriptionStatus
+    paused_until: date | None
+    price: Money
+    change: tuple[date, Money] | None
+    lines: tuple[SubscriptionLine, ...]

@@ -69,7 +69,6 @@ def _dunning(found: Mapping[str, Any] | None) -> DunningPolicy:
         return DEFAULT_DUNNING
     return DunningPolicy(
         retry_after=tuple(found["retry_after"]),
-        pay_link=found["pay_link"],
         then=GiveUp(found["then"]),
         cancel_after=found["cancel_after"],
     )
@@ -92,7 +91,6 @@ def account_row(it: Account, secrets: SecretBox) -> dict[str, Any]:
         "time_zone": it.time_zone,
         "dunning": {
             "retry_after": list(it.dunning.retry_after),
-            "pay_link": it.dunning.pay_link,
             "then": it.dunning.then.value,
             "cancel_after": it.dunning.cancel_after,
         },

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import String, and_, bindparam, case, cast, func, or_, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.domain.agreement import AgreementStatus
@@ -15,6 +15,7 @@ from app.domain.plan import IntervalUnit, Plan
 from app.domain.renewal import Renewal, RenewalFilter, RenewalReason, RenewalStatus
 from app.domain.schedule import Schedule
 from app.domain.subscription import (
+    Alike,
     PriceChange,
     Subscriber,
     Subscription,
@@ -148,6 +149,21 @@ def _subscription_row(it: Subscription) -> dict[str, Any]:
     }
 
 
+def _alike(row: Row) -> Alike:
+    currency = Currency(row["currency"])
+    change = json.loads(row["change"] or "null")
+    return Alike(
+        count=row["count"],
+        schedule=Schedule(Plan(IntervalUnit(row["unit"]), row["interval"]), row["anchor"], row["first"]),
+        next_due=row["next_due"],
+        status=SubscriptionStatus(row["status"]),
+        paused_until=row["paused_until"],
+        price=Money(row["price"], currency),
+        change=(date.fromisoformat(change["on"]), Money(change["price"], currency)) if change else None,
+        lines=tuple(SubscriptionLine(**line) for line in json.loads(row["lines"] or "[]")),
+    )
+
+
 _PLANNED = [it.value for it in SubscriptionStatus if it is not SubscriptionStatus.ENDED]
 
 
@@ -218,6 +234,32 @@ class SubscriptionRepository(Repository):
         rows = await self._all(self._c.shop == shop, self._c.id > after, wanted, order=self._c.id, limit=limit)
         return [_subscription(row) for row in rows]
 
+    async def alike(self, shop: str) -> Sequence[Alike]:
+        c, agreements = self._c, table(AgreementRow).c
+        lines = case((agreements.price > 0, None), else_=cast(c.lines, String))
+        what = {
+            "unit": c.interval_unit,
+            "interval": c.interval_count,
+            "anchor": c.anchor,
+            "first": c.first_period - c.next_period,
+            "next_due": c.next_due,
+            "status": c.status,
+            "paused_until": c.paused_until,
+            "currency": c.currency,
+            "price": agreements.price,
+            "change": cast(c.price_change, String),
+            "lines": lines,
+        }
+        named = [column.label(name) for name, column in what.items()]
+        grouped = (
+            select(*named)
+            .select_from(self._t.join(table(AgreementRow), and_(agreements.shop == c.shop, agreements.id == c.id)))
+            .where(c.shop == shop, c.status.in_([SubscriptionStatus.ACTIVE.value, SubscriptionStatus.PAUSED.value]))
+            .subquery()
+        )
+        query = select(grouped, func.count().label("count")).group_by(*grouped.c)
+        return [_alike(row) for row in (await self._db.execute(query)).mappings()]
+
     async def overdue(self, before: Mapping[str, date], limit: int) -> Sequence[Subscription]:
         if not before:
             return []
@@ -256,7 +298,6 @@ _RENEWAL_PLAIN = (
     "charge_row",
     "attempt",
     "failed_on",
-    "pay_token_hash",
     "attempts",
     "next_attempt_at",
     "lease_until",
@@ -299,10 +340,6 @@ class RenewalRepository(Repository):
 
     async def by_order(self, shop: str, order: str) -> Renewal | None:
         row = await self._one(self._c.shop == shop, self._c.order == order)
-        return _renewal(row) if row else None
-
-    async def by_pay_token(self, token_hash: str) -> Renewal | None:
-        row = await self._one(self._c.pay_token_hash == token_hash)
         return _renewal(row) if row else None
 
     async def of_subscription(self, shop: str, subscription_id: str, limit: int = 100) -> Sequence[Renewal]:

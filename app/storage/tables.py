@@ -484,7 +484,6 @@ class RenewalRow(SQLModel, table=True):
         Index("ix_renewal_due", "shop", "due"),
         Index("ix_renewal_charge", "shop", "charge_row"),
         Index("ix_renewal_order", "shop", "order"),
-        Index("ix_renewal_token", "pay_token_hash"),
         Index("ix_renewal_dead", "shop", "created_at", sqlite_where=_DEAD, postgresql_where=_DEAD),
     )
     id: str = _id()
@@ -504,7 +503,6 @@ class RenewalRow(SQLModel, table=True):
     charge_row: str | None = _text(36, null=True)
     attempt: int = Field(sa_type=Integer, nullable=False)
     failed_on: date | None = Field(default=None, sa_type=Date, nullable=True)
-    pay_token_hash: str | None = _text(64, null=True)
     attempts: int = Field(sa_type=Integer, nullable=False)
     next_attempt_at: datetime | None = _time(null=True)
     lease_until: datetime | None = _time(null=True)

@@ -1,4 +1,4 @@
-"""What will be renewed, by day: computed from the schedules, many subscriptions at a time; and what was, as a list."""
+"""What will be renewed, by day: computed from the schedules, those that are alike at once; and what was, as a list."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from app.domain.account import Caller, Scope
-from app.domain.agreement import Agreement
 from app.domain.charge import Charge
 from app.domain.errors import Forbidden, InvalidInput
 from app.domain.money import Currency, Money
 from app.domain.renewal import Renewal, RenewalFilter, RenewalStatus
-from app.domain.schedule import Schedule
-from app.domain.subscription import Subscription, SubscriptionStatus
+from app.domain.subscription import Alike, Subscription, SubscriptionLine, SubscriptionStatus
 from app.usecases.ports import Deps
 
 MOST_DAYS = 400
@@ -44,16 +42,6 @@ class Forecast:
         return Money(sum(day.total.minor for day in self.days), self.currency)
 
 
-@dataclass(frozen=True, slots=True)
-class _Alike:
-    """Subscriptions that are due on the same days and cost the same are counted, and reckoned once."""
-
-    schedule: Schedule
-    since: date
-    amount: Money
-    change: tuple[date, Money] | None
-
-
 def _require_shop(caller: Caller) -> None:
     caller.require(Scope.AGREEMENTS_READ)
     if caller.own_only:
@@ -67,12 +55,13 @@ async def forecast(deps: Deps, caller: Caller, since: date, until: date, currenc
         raise InvalidInput(f"from and to span 0 to {MOST_DAYS} days", field="to")
     counts: Counter[tuple[date, Currency]] = Counter()
     totals: Counter[tuple[date, Currency]] = Counter()
-    for alike, number in (await _scheduled(deps, caller.shop)).items():
+    async with deps.store.begin() as unit:
+        groups = await unit.subscriptions.alike(caller.shop)
+    for alike in groups:
         for day in _due_days(alike, since, until):
-            later = alike.change is not None and day >= alike.change[0]
-            amount = alike.change[1] if later and alike.change else alike.amount
-            counts[day, amount.currency] += number
-            totals[day, amount.currency] += number * amount.minor
+            amount = _cost(alike, day)
+            counts[day, amount.currency] += alike.count
+            totals[day, amount.currency] += alike.count * amount.minor
     await _add_planned(deps, caller.shop, RenewalFilter(_OPEN, due_from=since, due_to=until), counts, totals)
     most = Counter[Currency]()
     for (_, of), number in counts.items():
@@ -82,47 +71,26 @@ async def forecast(deps: Deps, caller: Caller, since: date, until: date, currenc
     return Forecast(mine, days, sorted(most))
 
 
-async def _scheduled(deps: Deps, shop: str) -> Counter[_Alike]:
-    found: Counter[_Alike] = Counter()
-    after = ""
-    while True:
-        async with deps.store.begin() as unit:
-            statuses = [SubscriptionStatus.ACTIVE, SubscriptionStatus.PAUSED]
-            page = await unit.subscriptions.page_after(shop, after, statuses, _PAGE)
-            agreements = await unit.agreements.many(shop, [it.agreement_id for it in page])
-        if not page:
-            return found
-        after = page[-1].id
-        found.update(_alike(it, agreements.get(it.agreement_id)) for it in page if _goes_on(it))
-
-
-def _goes_on(it: Subscription) -> bool:
-    """A pause without an end says of no day that anything is renewed on it."""
-    return it.status is SubscriptionStatus.ACTIVE or it.paused_until is not None
-
-
-def _alike(it: Subscription, agreement: Agreement | None) -> _Alike:
-    # Counted from the next period on, so that subscriptions of different ages can be alike.
-    schedule = Schedule(it.plan, it.schedule.anchor, it.schedule.first_period - it.next_period)
-    change = (it.price_change.on, it.price_change.price) if it.price_change else None
-    since = it.paused_until or it.next_due
-    return _Alike(schedule, max(since, it.next_due), _amount(it, agreement), change)
-
-
-def _amount(it: Subscription, agreement: Agreement | None) -> Money:
-    """The agreement's price; where it has none of its own, what the lines cost as far as that is fixed."""
-    if agreement is not None and agreement.price.minor:
-        return agreement.price
-    return Money(sum((line.unit_price or 0) * line.quantity for line in it.lines), it.currency)
-
-
-def _due_days(alike: _Alike, since: date, until: date) -> Sequence[date]:
-    period = alike.schedule.first_from(max(since, alike.since), 0)
+def _due_days(alike: Alike, since: date, until: date) -> Sequence[date]:
+    if alike.status is SubscriptionStatus.PAUSED and alike.paused_until is None:
+        return ()  # a pause without an end says of no day that anything is renewed on it
+    period = alike.schedule.first_from(max(since, alike.next_due, alike.paused_until or since), 0)
     days: list[date] = []
     while (day := alike.schedule.due(period)) <= until:
         days.append(day)
         period += 1
     return days
+
+
+def _cost(alike: Alike, day: date) -> Money:
+    if alike.change is not None and day >= alike.change[0]:
+        return alike.change[1]
+    return _amount(alike.price, alike.lines)
+
+
+def _amount(price: Money, lines: Sequence[SubscriptionLine]) -> Money:
+    """The agreement's price; where it has none of its own, what the lines cost as far as that is fixed."""
+    return price if price.minor else Money(sum((it.unit_price or 0) * it.quantity for it in lines), price.currency)
 
 
 async def _add_planned(
@@ -141,8 +109,7 @@ async def _add_planned(
             agreements = await unit.agreements.many(shop, names)
             subscriptions = await unit.subscriptions.by_agreements(shop, names)
         for it in rows:
-            subscription = subscriptions[it.agreement_id]
-            amount = it.amount or _amount(subscription, agreements.get(it.agreement_id))
+            amount = it.amount or _amount(agreements[it.agreement_id].price, subscriptions[it.agreement_id].lines)
             counts[it.due, amount.currency] += 1
             totals[it.due, amount.currency] += amount.minor
         if len(rows) < _PAGE:

@@ -28,7 +28,7 @@ from app.domain.records import (
     Webhook,
 )
 from app.domain.renewal import Renewal, RenewalFilter, RenewalReason, RenewalStatus
-from app.domain.subscription import Subscriber, Subscription, SubscriptionStatus
+from app.domain.subscription import Alike, Subscriber, Subscription, SubscriptionStatus
 from app.domain.transaction import Report, ReportStatus, Session
 from app.usecases.locks import Turns
 
@@ -379,6 +379,10 @@ class Subscriptions(Protocol):
         """By id past `after`."""
         ...
 
+    async def alike(self, shop: str) -> Sequence[Alike]:
+        """Those that are ACTIVE or PAUSED, counted in one query."""
+        ...
+
     async def overdue(self, before: Mapping[str, date], limit: int) -> Sequence[Subscription]:
         """For the watchdog: ACTIVE ones of each account whose `next_due` is before that day."""
         ...
@@ -392,7 +396,6 @@ class Renewals(Protocol):
     async def get(self, shop: str, renewal_id: str) -> Renewal | None: ...
     async def by_charge(self, shop: str, charge_row: str) -> Renewal | None: ...
     async def by_order(self, shop: str, order: str) -> Renewal | None: ...
-    async def by_pay_token(self, token_hash: str) -> Renewal | None: ...
     async def of_subscription(self, shop: str, subscription_id: str, limit: int = 100) -> Sequence[Renewal]:
         """The newest `limit`, by period, oldest first."""
         ...

@@ -284,9 +284,8 @@ async def test_renewals_are_listed_page_by_page_and_filtered(scene: Scene) -> No
     them = some(5)
     await stored(scene.world, *them)
     rows = [a_renewal(it, number) for it in them for number in (1, 2)]
-    waiting = {"status": RenewalStatus.WAITING, "reason": RenewalReason.OUT_OF_STOCK}
-    rows[3] = replace(rows[3], **waiting)
-    rows[6] = replace(rows[6], **waiting)
+    for place in (3, 6):
+        rows[place] = replace(rows[place], status=RenewalStatus.WAITING, reason=RenewalReason.OUT_OF_STOCK)
     async with scene.world.context.store.begin() as unit:
         await unit.renewals.add_all(rows)
     staff = scene.staff("MANAGE_ORDERS")
@@ -342,6 +341,9 @@ async def test_the_forecast_is_what_the_schedules_say(scene: Scene) -> None:
         replace(monthly, id=a_row_id(), agreement_id="agr_held", status=SubscriptionStatus.HELD),
     ]
     await stored(scene.world, monthly, dearer, weekly, *silent)
+    # An older one: its periods have other numbers, and its days are the same.
+    older = replace(monthly.schedule, first_period=5)
+    await stored(scene.world, replace(monthly, id=a_row_id(), agreement_id="agr_old", schedule=older, next_period=7))
     open_ = a_renewal(weekly, 4, due=date(2026, 3, 9), amount=nok(24_000), status=RenewalStatus.CHARGING)
     done = a_renewal(monthly, 1, due=date(2026, 3, 10), status=RenewalStatus.PAID, amount=nok(25_000))
     euro = a_subscription(agreement_id="agr_euro", currency=Currency.EUR, lines=monthly.lines)
@@ -355,15 +357,15 @@ async def test_the_forecast_is_what_the_schedules_say(scene: Scene) -> None:
     days = {it["date"]: (it["count"], it["total"]["minor"]) for it in found["byDay"]}
     assert days == {
         "2026-03-09": (1, 24_000),
-        "2026-03-31": (2, 50_000),
+        "2026-03-31": (3, 75_000),
         "2026-04-06": (1, 25_000),
         "2026-04-20": (1, 25_000),
-        "2026-04-30": (2, 50_000),
+        "2026-04-30": (3, 75_000),
         "2026-05-04": (1, 25_000),
         "2026-05-18": (1, 25_000),
-        "2026-05-31": (2, 55_000),
+        "2026-05-31": (3, 80_000),
     }
-    assert (found["count"], found["total"]) == (11, {"minor": 279_000, "currency": "NOK"})
+    assert (found["count"], found["total"]) == (14, {"minor": 354_000, "currency": "NOK"})
     assert (found["currency"], found["currencies"]) == ("NOK", ["EUR", "NOK"])
     # What has no price of its own costs what its lines do.
     theirs = (await ask(scene.world, FORECAST, span | {"currency": "EUR"}, machine))["data"]["renewalForecast"]

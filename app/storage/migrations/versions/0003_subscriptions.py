@@ -87,7 +87,6 @@ def upgrade() -> None:
         sa.Column("charge_row", sa.String(length=36), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("failed_on", sa.Date(), nullable=True),
-        sa.Column("pay_token_hash", sa.String(length=64), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
@@ -115,7 +114,6 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_renewal_order", ["shop", "order"], unique=False)
         batch_op.create_index("ix_renewal_status", ["shop", "status", "due"], unique=False)
-        batch_op.create_index("ix_renewal_token", ["pay_token_hash"], unique=False)
 
     op.create_table(
         "report",
