@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
@@ -215,6 +217,7 @@ class Books:
     """What was asked for, to be compared with what Vipps did."""
 
     charges: dict[str, int] = field(default_factory=dict)  # minor units by order id
+    captures: dict[str, list[int]] = field(default_factory=dict)  # minor units, one after the other, by charge id
     refunds: dict[str, int] = field(default_factory=dict)  # minor units by charge id
     cancels: list[str] = field(default_factory=list)  # charge ids
     orders: dict[str, str] = field(default_factory=dict)  # agreement by Saleor order
@@ -233,6 +236,16 @@ class Books:
             assert sorted(it["charge_id"] for it in done) == sorted(wanted), effect
         refunded = {it["charge_id"]: it["amount"] for it in ledger if it["effect"] == "refund"}
         assert refunded == self.refunds
+        self._compare_captures(machine, [it for it in ledger if it["effect"] == "capture"])
+
+    def _compare_captures(self, machine: Machine, done: Sequence[Mapping[str, Any]]) -> None:
+        """Each part once and in order, and the sums in our rows."""
+        captured: dict[str, list[int]] = {}
+        for it in done:
+            captured.setdefault(it["charge_id"], []).append(it["amount"])
+        assert captured == self.captures
+        rows = read(machine, "SELECT charge_id, captured FROM charge WHERE captured > 0 AND origin <> 'INITIAL'")
+        assert {it["charge_id"]: it["captured"] for it in rows} == {name: sum(it) for name, it in captured.items()}
 
     def _of_orders(self, machine: Machine) -> dict[str, int]:
         """The order ids at Vipps, with amounts, of the one charge that each Saleor order has."""
@@ -252,15 +265,28 @@ class Books:
         return {it["order_id"]: it["amount"] for it in mine}
 
 
+_RESERVED = 3000  # minor units of each charge that is captured
+_PART = 1000
+CAPTURED_AT_ONCE = 8
+
+
+def _keyed(what: str, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**it, "idempotencyKey": f"{what}-{it['chargeId']}"} for it in items]
+
+
 @dataclass
 class Work:
-    """The drill's making: charges in batches, some of them cancelled, orders, and refunds of initial charges."""
+    """The drill's making: charges in batches, some of them cancelled, orders, refunds of initial charges, and captures.
+
+    What is captured was made and reserved before: a charge is reserved on its day, and the drill is over by then.
+    """
 
     client: Client
     agreements: Sequence[str]  # each with an initial charge, which is refunded
     customers: Sequence[tuple[str, str]]  # with their agreements
     books: Books = field(default_factory=Books)
     batches: list[list[dict[str, Any]]] = field(default_factory=list)
+    reserved: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def plan(cls, client: Client, charges: int, largest: int) -> "Work":
@@ -268,6 +294,7 @@ class Work:
         initial = {"initialCharge": {"price": 5000, "description": "First month"}}
         agreements = [machine.subscribe(**initial)[1] for _ in range(max(charges // 100, 4))]
         work = cls(client, agreements, [machine.subscribe() for _ in range(8)])
+        work._reserve(max(charges // 25, 16))
         while charges > 0:
             size = min(charges, chance.randint(largest // 4, largest))
             work.batches.append([work._charge(chance) for _ in range(size)])
@@ -279,6 +306,48 @@ class Work:
         self.books.charges[order_id] = price
         agreement = chance.choice(self.agreements)
         return {"agreementId": agreement, "price": price, "description": "Drill", "orderId": order_id}
+
+    def _reserve(self, count: int) -> None:
+        """Charges whose day has come at Vipps and whose money is set aside, on an account that speaks v3."""
+        machine = self.client.machine
+        machine.set_account("v3", "reserving")
+        _, agreement = machine.subscribe(channel="reserving")
+        day = datetime.now(ZoneInfo("Europe/Oslo")).date() + timedelta(days=1)
+        for number in range(count):
+            order_id = f"reserved-{number:06}"
+            self.books.charges[order_id] = _RESERVED
+            terms = {
+                "price": _RESERVED,
+                "description": "Drill",
+                "due": day.isoformat(),
+                "transactionType": "RESERVE_CAPTURE",
+            }
+            self.reserved.append({"agreementId": agreement, "orderId": order_id, **terms})
+        assert len(self.client.send("chargeMake", self.reserved)) == count
+        simulator = f"{machine.outside.vipps}/simulator"
+        # At Vipps that day begins now: the other charges are due on the day after it or later.
+        wait = datetime.combine(day, datetime.min.time(), UTC) - datetime.now(UTC)
+        machine.outside.post(f"{simulator}/clock", {"advance_seconds": wait.total_seconds() + 1})
+        machine.outside.post(f"{simulator}/process-due")
+        charges = machine.outside.get(f"{simulator}/agreements/{agreement}")["charges"]
+        assert [it["status"] for it in charges] == ["RESERVED"] * count
+
+    def capture(self, number: int) -> None:
+        """Some charges in one request; in turn all of one, a part, a part and then the rest, a part and a release."""
+        some = list(enumerate(self.reserved))[number * CAPTURED_AT_ONCE :][:CAPTURED_AT_ONCE]
+        kinds = {it["orderId"]: index % 4 for index, it in some}
+        items = [{"agreementId": it["agreementId"], "chargeId": it["orderId"]} for _, it in some]
+        parts = [it if kinds[it["chargeId"]] == 0 else it | {"price": _PART} for it in items]
+        self.books.captures |= {it["chargeId"]: [it.get("price", _RESERVED)] for it in parts}
+        done = {it["chargeId"] for it in self.client.send("chargeCapture", _keyed("capture", parts))}
+        # What the app still sees to would only be waited for.
+        rest = [it for it in items if it["chargeId"] in done and kinds[it["chargeId"]] == 2]
+        for it in rest:
+            self.books.captures[it["chargeId"]].append(_RESERVED - _PART)
+        self.client.send("chargeCapture", _keyed("rest", rest))
+        released = [it for it in items if it["chargeId"] in done and kinds[it["chargeId"]] == 3]
+        self.books.cancels += [it["chargeId"] for it in released]
+        self.client.send("chargeCancel", _keyed("release", released))
 
     def make_batch(self, number: int) -> None:
         done = self.client.send("chargeMake", self.batches[number])

@@ -236,10 +236,13 @@ class Machine:
 
     def install(self, api_version: str = "v2") -> None:
         self.outside.post(f"{self.outside.saleor}/simulator/install", {"manifest_url": f"{self.url}/api/manifest"})
+        self.set_account(api_version)
+
+    def set_account(self, api_version: str, channel: str = "default") -> None:
         self.command(
             *("account", "set", "--shop", self.shop, "--environment", "test", "--msn", DEFAULT_MERCHANT.msn),
             *("--client-id", DEFAULT_MERCHANT.client_id, "--agreement-url", "http://127.0.0.1/my-subscription"),
-            *("--api-version", api_version),
+            *("--api-version", api_version, "--channel", channel),
             VIPPS_CLIENT_SECRET=DEFAULT_MERCHANT.client_secret,
             VIPPS_SUBSCRIPTION_KEY=DEFAULT_MERCHANT.subscription_key,
         )

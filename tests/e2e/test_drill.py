@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.drilling import TROUBLE, Client, Reaper, Work, paced, read, settle
+from tests.e2e.drilling import CAPTURED_AT_ONCE, TROUBLE, Client, Reaper, Work, paced, read, settle
 from tests.e2e.machines import Machine, simulators
 
 pytestmark = pytest.mark.e2e
@@ -39,6 +40,7 @@ def _drill(machine: Machine, charges: int, largest: int, api_version: str) -> di
             lambda: paced(len(work.batches[::2]), SECONDS, lambda number: work.make_batch(2 * number)),
             lambda: paced(len(work.batches[1::2]), SECONDS, lambda number: work.make_batch(2 * number + 1)),
             lambda: paced(len(work.agreements), SECONDS, work.refund),
+            lambda: paced(math.ceil(len(work.reserved) / CAPTURED_AT_ONCE), SECONDS, work.capture),
             lambda: paced(ORDERS, SECONDS, work.order),
         )
         made = time.monotonic()
@@ -60,6 +62,7 @@ def _drill(machine: Machine, charges: int, largest: int, api_version: str) -> di
         "orders": ORDERS,
         "refunds": len(work.books.refunds),
         "cancels": len(work.books.cancels),
+        "captures": sum(len(it) for it in work.books.captures.values()),
         "deaths": len(reaper.deaths),
         "calls": len(calls),
         "trouble": round(sum(it["fault"] is not None for it in calls) / len(calls), 3),
