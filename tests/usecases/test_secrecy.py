@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,14 +17,18 @@ from app.domain.account import Account
 from app.domain.errors import Unavailable
 from app.domain.provider import RecurringProvider
 from app.observability import configure_logging
+from app.saleor.simulator.models import Address, User
+from app.usecases.planning import plan
 from app.usecases.reconciliation import reconcile_account
 from app.vipps.simulator import DEFAULT_MERCHANT
+from tests.usecases.buying import Purchase, a_product
 from tests.usecases.steps import a_made_charge, an_agreement, hears_vipps, raw, recover, swept_by, the_account
 from tests.web.helpers import foreign_agreement
 from tests.world import SECRET_KEY, SHOP, World, bearer
 
 EMAIL, FIRST, LAST, PHONE = "kari.normann@kundepost.no", "Kariannette", "Normannsen", "4791234567"
 OTHER_EMAIL = "ola@kundepost.no"
+STREET, NOTIFY_SECRET = "Hemmelighetsveien 17", "a-secret-between-two-computers"
 TABLES = tuple(SQLModel.metadata.tables)
 
 
@@ -77,6 +82,7 @@ async def _story(world: World) -> Told:
     await world.set_account()
     await recover(world, rounds=2)
     await _stopped_and_compared(world, agreement)
+    await _subscribed(world, person)
     async with world.context.store.begin() as unit:
         await unit.workers.seen("worker-1", world.time.now)
     await world.context.journal.flush()
@@ -100,10 +106,26 @@ async def _story(world: World) -> Told:
             "last name": LAST,
             "phone": PHONE,
             "local phone": PHONE[2:],
+            "street": STREET,
+            "notify secret": NOTIFY_SECRET,
         }
         | vipps_tokens
         | {f"webhook secret {n}": it.secret for n, it in enumerate(world.vipps.registrations)}
     )
+
+
+async def _subscribed(world: World, person: User) -> None:
+    """A purchase in the checkout, and its first renewal: addresses, reports, notices."""
+    await world.set_account(notify_url="https://hooks.example/vipps", notify_secret=NOTIFY_SECRET)
+    address = {"first_name": FIRST, "last_name": LAST, "street_address_1": STREET, "city": "OSLO", "phone": f"+{PHONE}"}
+    home = [Address(number=world.saleor.next_number("Address"), **address) for _ in range(2)]  # type: ignore[arg-type]
+    checkout = world.saleor.create_checkout(
+        person, [(a_product(world), 1)], email=EMAIL, billing=home[0], shipping=home[1]
+    )
+    await Purchase(world, checkout).buy()
+    world.advance(timedelta(days=30))
+    await plan(world.context.deps)
+    await world.drain()
 
 
 async def _stopped_and_compared(world: World, agreement: str) -> None:

@@ -371,7 +371,7 @@ async def test_a_batch_that_is_sent_again_is_answered_several_items_at_a_time_an
     again = await make_charges(replace(real, provider=provider), MACHINE, [*items[:5], other, *items[6:]])
 
     assert len(calls) == 11
-    assert max(calls) == 4
+    assert 1 < max(calls) <= 4  # how many meet depends on the machine, that they may is the point
     assert [it.index for it in again.items] == list(range(12))
     assert [it.error.code.value if it.error else it.answer.charge_id for it in again.items] == [
         "DUPLICATE" if number == 5 else f"coffee-{number:02}" for number in range(12)
