@@ -242,6 +242,7 @@ async def test_a_year_of_subscriptions(new_world: World, rhythms: str) -> None:
     for number in range(366):
         for unit, count, fate in everybody.pop(number, []):
             await story.begin(unit, count, fate)
+        await plan(world.context.deps)  # a worker does it every ten minutes: what is due tomorrow is planned today
         await story.day()
     assert not everybody
     # What was planned for the last days is given the time to be collected.
