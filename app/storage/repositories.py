@@ -107,6 +107,11 @@ class AgreementRepository(Repository):
         return mapping.agreement(row) if row else None
 
     async def disown(self, shop: str) -> int:
+        renewed = table(SubscriptionRow)
+        owned = (renewed.c.shop == shop, renewed.c.customer.is_not(None))
+        # One version more, so that whoever read it before cannot write the owner back.
+        nobodys = {"customer": None, "version": renewed.c.version + 1}
+        await self._db.execute(update(renewed).where(*owned).values(nobodys))
         mine = update(self._t).where(self._c.shop == shop, self._c.customer.is_not(None)).values(customer=None)
         return int((await self._db.execute(mine)).rowcount)
 

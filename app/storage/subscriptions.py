@@ -76,7 +76,7 @@ class SessionRepository(Repository):
         query = (
             select(self._t)
             .join(table(AgreementRow), and_(agreements.shop == self._c.shop, agreements.id == self._c.agreement_row))
-            .where(self._c.started.is_(False), self._c.order.is_not(None))
+            .where(~self._c.started, self._c.order.is_not(None))
             .where(agreements.status == AgreementStatus.ACTIVE.value)
             .order_by(self._c.created_at)
             .limit(limit)
@@ -427,7 +427,7 @@ class RenewalRepository(Repository):
         before = [_renewal(row) for row in await self._all(*where, *uncharged, lock=True)]
         ended = {"status": RenewalStatus.SKIPPED.value, "reason": reason.value, "reason_text": text}
         # One attempt more, so that whoever holds it cannot store what it came to.
-        values = ended | {"next_attempt_at": None, "lease_until": None, "attempts": self._c.attempts + 1}
+        values = ended | {"next_attempt_at": None, "lease_until": None, "attempts": self._c.attempts + 1, "dead": None}
         await self._db.execute(update(self._t).where(*where, *uncharged).values(values))
         return before
 
@@ -455,18 +455,15 @@ class RenewalRepository(Repository):
     async def gaps(self, limit: int) -> Sequence[tuple[str, str, int]]:
         """Counted for all subscriptions in one query: period 0 is the first order's and has no row."""
         subscriptions = table(SubscriptionRow).c
-        rows = (
-            select(self._c.shop, self._c.subscription_id, func.count().label("rows"))
-            .where(self._c.period >= bindparam("first", 1))
-            .group_by(self._c.shop, self._c.subscription_id)
-            .subquery()
-        )
-        same = and_(rows.c.shop == subscriptions.shop, rows.c.subscription_id == subscriptions.id)
-        missing = subscriptions.next_period - 1 - func.coalesce(rows.c.rows, 0)
+        same = and_(self._c.shop == subscriptions.shop, self._c.subscription_id == subscriptions.id)
+        # A row beyond the next period does not make up for one that is missing before it.
+        planned = and_(self._c.period >= 1, self._c.period < subscriptions.next_period)
+        missing = subscriptions.next_period - 1 - func.count(self._c.period)
         query = (
             select(subscriptions.shop, subscriptions.id, missing)
-            .select_from(table(SubscriptionRow).outerjoin(rows, same))
-            .where(missing > 0)
+            .select_from(table(SubscriptionRow).outerjoin(self._t, and_(same, planned)))
+            .group_by(subscriptions.shop, subscriptions.id, subscriptions.next_period)
+            .having(missing > 0)
             .order_by(subscriptions.id)
             .limit(limit)
         )

@@ -187,6 +187,51 @@ async def test_rows_of_the_first_version_are_kept_by_the_newest(blank: SqlStore)
         assert await unit.failures.count() == 0
 
 
+async def test_rows_of_the_second_version_are_kept_and_nothing_is_told_again(blank: SqlStore) -> None:
+    box = a_secret_box()
+    account = an_account()
+    order = {"saleor_order": "T3JkZXI6MQ==", "charge_id": None}
+    sums = {"captured": 25_000, "refunded": 5_000, "cancelled": 0}
+    told = a_charge(status=ChargeStatus.PARTIALLY_REFUNDED, reported="PARTIALLY_REFUNDED", **order, **sums)
+    stale = a_charge(status=ChargeStatus.CHARGED, reported="DUE", captured=25_000, **order)
+    never = a_charge(status=ChargeStatus.DUE, **order)
+    released = a_charge(status=ChargeStatus.CHARGED, reported="CHARGED", captured=20_000, cancelled=5_000, **order)
+    charges = [told, stale, never, released]
+    async with blank.engine.begin() as connection:
+        await connection.run_sync(_to("0002"))
+        assert "subscription" not in await connection.run_sync(_tables)
+        rows = [mapping.charge_row(it) for it in charges]
+        await connection.run_sync(_put({"account": [mapping.account_row(account, box)], "charge": rows}))
+
+    await blank.migrate()
+
+    async with blank.begin() as unit:
+        # How an account renews begins with what the domain begins with.
+        assert await unit.accounts.get(SHOP, account.id) == account
+        assert {it.id for it in await unit.charges.unreported(NOW, 10)} == {stale.id, never.id}
+        for it, shown in ((told, "PARTIALLY_REFUNDED/25000/5000/0"), (released, "CHARGED/20000/0/5000")):
+            assert await unit.charges.get(SHOP, it.id) == replace(it, reported=shown)
+            assert await unit.charges.claim_report(SHOP, it.id, NOW, NOW) is None
+        assert await unit.charges.get(SHOP, stale.id) == stale
+
+
+async def test_partial_indexes_stay_partial_when_sqlite_makes_a_table_anew(blank: SqlStore) -> None:
+    """Alembic does not compare what an index is limited to, and SQLite copies a table to change it."""
+    await blank.migrate()
+    key = "sqlite_where" if blank.sqlite else "postgresql_where"
+
+    def partial(connection: Connection) -> set[str | None]:
+        inspector = inspect(connection)
+        indexes = [it for table in SQLModel.metadata.tables for it in inspector.get_indexes(table)]
+        return {it["name"] for it in indexes if key in it.get("dialect_options", {})}
+
+    tables = SQLModel.metadata.tables.values()
+    wanted = {str(it.name) for table in tables for it in table.indexes if it.dialect_kwargs.get(key) is not None}
+    async with blank.engine.connect() as connection:
+        assert await connection.run_sync(partial) == wanted
+    assert "ix_charge_transaction" in wanted
+
+
 _MIGRATE = """
 import asyncio, sys
 from app.storage.database import SqlStore
