@@ -1,9 +1,10 @@
 """Whose money and whose rights: merchant accounts, installations, API clients, and who is calling."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.agreement import TransactionType
 from app.domain.charge import DEFAULT_LEAD_DAYS, DEFAULT_RETRY_DAYS
 from app.domain.dunning import DEFAULT_DUNNING, DunningPolicy
 from app.domain.errors import Forbidden, NotFound
@@ -23,7 +24,9 @@ class ApiVersion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One Saleor shop that installed the app. `shop` is its API URL, the tenant in every row and query."""
+    """One Saleor shop that installed the app. `shop` is its API URL, the tenant in every row and query; `shop_name` is
+    what its customers know it by, where it has one.
+    """
 
     shop: str
     app_id: str
@@ -32,6 +35,10 @@ class Installation:
     saleor_version: str | None
     installed_at: datetime
     active: bool = True
+    shop_name: str | None = None
+
+
+_EARLIER = "~"  # no channel's slug has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,33 @@ class Account:
     agreement_url: str | None = None
     time_zone: str = "Europe/Oslo"
     dunning: DunningPolicy = DEFAULT_DUNNING
+    reserve_initial: bool = False  # what a product's first payment is where the product does not say
     complete_when_paid: bool = True  # False: a renewal order is completed when it is made, before it is paid
     price_notice_days: int = 14
     notify_url: str | None = None
     notify_secret: str | None = field(default=None, repr=False)
+
+    @property
+    def usual_initial(self) -> TransactionType:
+        return TransactionType.RESERVE_CAPTURE if self.reserve_initial else TransactionType.DIRECT_CAPTURE
+
+    @property
+    def served(self) -> str:
+        """The channel that it serves, or did until another account took its place."""
+        return self.channel.partition(_EARLIER)[0]
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether another account has taken its place: it keeps its agreements and gets no new ones."""
+        return _EARLIER in self.channel
+
+    def made_way(self) -> "Account":
+        return replace(self, channel=f"{self.channel}{_EARLIER}{self.id[:8]}")
+
+    def signs_in_like(self, other: "Account") -> bool:
+        """Whether a test of the one's connection says what the other's would say."""
+        names = ("environment", "msn", "client_id", "client_secret", "subscription_key", "api_version")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
 
 class Scope(StrEnum):
@@ -70,6 +100,8 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiClient:
+    """`used_at` is when it was let in, to the hour."""
+
     id: str
     shop: str
     name: str
@@ -77,6 +109,7 @@ class ApiClient:
     scopes: frozenset[Scope]
     created_at: datetime
     revoked_at: datetime | None = None
+    used_at: datetime | None = None
 
 
 class CallerKind(StrEnum):
@@ -88,13 +121,18 @@ class CallerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody proven to belong to `shop`. `id` is a Saleor user id or an API client id."""
+    """Somebody proven to belong to `shop`. `id` is a Saleor user id or an API client id; `holds` is the one agreement
+    whose signed link the caller has, who owns that and nothing else. `sees_people` has whoever may look at the shop's
+    orders, where the customers' names are.
+    """
 
     kind: CallerKind
     shop: str
     id: str
     rights: frozenset[Scope]
     own_only: bool = False
+    holds: str | None = None
+    sees_people: bool = False
 
     @property
     def actor(self) -> str:
@@ -115,7 +153,10 @@ class Caller:
 
     def require_owner(self, customer: str | None, agreement_id: str) -> None:
         """Another customer's agreement is not refused but unknown, so that ids cannot be probed."""
-        if self.own_only and (customer is None or customer != self.id):
+        if not self.own_only:
+            return
+        owns = customer == self.id if self.holds is None else agreement_id == self.holds
+        if not owns:
             raise NotFound(f"no agreement {agreement_id:.60}", field="agreementId")
 
 
@@ -131,12 +172,18 @@ def system(shop: str) -> Caller:
 
 def staff(shop: str, user: str, permissions: frozenset[str]) -> Caller:
     """Raises Forbidden for a staff member with neither permission."""
+    orders = "MANAGE_ORDERS" in permissions
     if "HANDLE_PAYMENTS" in permissions:
-        return Caller(CallerKind.STAFF, shop, user, STAFF_MONEY_RIGHTS)
-    if "MANAGE_ORDERS" in permissions:
-        return Caller(CallerKind.STAFF, shop, user, STAFF_READ_RIGHTS)
+        return Caller(CallerKind.STAFF, shop, user, STAFF_MONEY_RIGHTS, sees_people=orders)
+    if orders:
+        return Caller(CallerKind.STAFF, shop, user, STAFF_READ_RIGHTS, sees_people=True)
     raise Forbidden("staff need MANAGE_ORDERS to read or HANDLE_PAYMENTS to move money")
 
 
 def customer(shop: str, user: str) -> Caller:
     return Caller(CallerKind.CUSTOMER, shop, user, CUSTOMER_RIGHTS, own_only=True)
+
+
+def link_holder(shop: str, row_id: str, agreement_id: str) -> Caller:
+    """Whoever has an agreement's signed link, a guest perhaps, acts as its owner; the audit says: by link."""
+    return Caller(CallerKind.CUSTOMER, shop, f"link/{row_id}", CUSTOMER_RIGHTS, own_only=True, holds=agreement_id)

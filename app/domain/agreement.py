@@ -76,6 +76,8 @@ class Agreement:
 
     `customer` is Saleor's user id; None where the agreement was made outside this app and nobody may claim it.
     `slot` is what may be drafted once at a time; `stopped_by` is who Vipps says stopped it: MERCHANT, USER or ADMIN.
+    `link_number` is what its customer's links are signed with besides its id: another number, and they open nothing.
+    `return_url` is where the customer is sent on to after deciding, None where Vipps leads there itself.
     """
 
     id: str
@@ -102,6 +104,8 @@ class Agreement:
     failure: str | None = None
     stopped_by: str | None = None
     checked_at: datetime | None = None
+    link_number: int = 0
+    return_url: str | None = field(default=None, repr=False)
 
     def see(self, status: AgreementStatus) -> "Agreement":
         """Apply an observed status: forward, or not at all. Equal to self where nothing changed."""

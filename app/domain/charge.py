@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from app.domain.agreement import LIKE_SLOT, Agreement, Pricing, TransactionType, check_amount, check_text
@@ -93,6 +93,8 @@ class Charge:
     `amount`'s currency. `api_version` is the one it was first sent with and is repeated with; `batch_id` names the
     batch it was sent in, `accepted_at` says when Vipps took that without having made the charge yet, and `sent_at` when
     it may last have been sent. `happened_at` is when, by Vipps' own word, what it shows came about, where Vipps tells.
+    `settled_at` is when money last came or Vipps gave up, `refunded_at` when money last went back: by Vipps' word, or
+    when we first saw it.
     `withdrawn` says why nobody wants it any more, though its outcome is open; `dead` why nobody tries any more until a
     person asks for it.
     """
@@ -127,24 +129,36 @@ class Charge:
     sent_at: datetime | None = None
     withdrawn: str | None = None
     attempts: int = 0
+    failures: int = 0
     next_attempt_at: datetime | None = None
     lease_until: datetime | None = None
     dead: str | None = None
     reported: str | None = None
     saleor_transaction: str | None = None
     happened_at: datetime | None = None
+    settled_at: datetime | None = None
+    refunded_at: datetime | None = None
+
+    def collected_on(self, zone: tzinfo) -> date | None:
+        """The day on which its money came, by a clock of that zone."""
+        return self.settled_at.astimezone(zone).date() if self.captured and self.settled_at else None
 
     @property
     def shown(self) -> str:
         """What its order and its transaction have to show: the status and each sum."""
-        return f"{self.status}/{self.captured}/{self.refunded}/{self.cancelled}"
+        return f"{self.status}/{self.sums}"
+
+    @property
+    def sums(self) -> str:
+        """What money has moved; it changes with every move, whoever made it."""
+        return f"{self.captured}/{self.refunded}/{self.cancelled}"
 
     @property
     def in_saleor(self) -> bool:
         """Whether there is, or may be, an order or a transaction in Saleor that has to show it."""
         return self.saleor_order is not None or self.saleor_transaction is not None
 
-    def see(self, seen: "SeenCharge") -> "Charge":
+    def see(self, seen: "SeenCharge", now: datetime) -> "Charge":
         """Apply an observation: status forward or not at all, amounts upwards or not at all.
 
         What cannot be (more captured than asked for, more refunded than captured) is not taken over: reconciliation
@@ -164,7 +178,20 @@ class Charge:
             failure_code=seen.failure_reason if forward else self.failure_code,
             failure=seen.failure_text if forward else self.failure,
         )
+        at = seen.happened_at or now
+        after = replace(
+            after,
+            settled_at=at if self._settles(after) else self.settled_at,
+            refunded_at=at if after.refunded > (self.refunded if self.refunded_at else 0) else self.refunded_at,
+        )
         return after if after.shown == self.shown else replace(after, happened_at=seen.happened_at)
+
+    def _settles(self, after: "Charge") -> bool:
+        """Whether money came, or Vipps gave up, between this and what it is after an observation."""
+        outcome = (after.captured, after.status is _S.FAILED)
+        return outcome != (0, False) and (
+            self.settled_at is None or outcome != (self.captured, self.status is _S.FAILED)
+        )
 
     def matches(self, seen: "SeenCharge") -> bool:
         """Whether a charge that Vipps shows under our order id can be this one.

@@ -98,12 +98,15 @@ class ActionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the agreement says: `price` is what a renewal costs as far as we can tell now, shipping included."""
+    """What the agreement says: `price` is what a renewal costs as far as we can tell now, shipping included.
+
+    `transaction_type` is None where neither Saleor nor the product says whether the first payment is collected.
+    """
 
     plan: Plan
     price: Money
     product_name: str
-    transaction_type: TransactionType
+    transaction_type: TransactionType | None
     trial: Plan | None
     voucher_every: bool
 
@@ -124,9 +127,9 @@ def terms_of(cart: Cart, action: ActionType) -> Terms:
     price = _sum([line.total if every else line.undiscounted for line in recurring])
     if cart.shipping is not None:
         price = price + cart.shipping
-    reserve = action is ActionType.AUTHORIZATION or any(
-        line.metadata.get(INITIAL_KEY, "").strip().lower() == "reserve" for line in recurring
-    )
+    said = {line.metadata.get(INITIAL_KEY, "").strip().lower() for line in recurring}
+    reserve = action is ActionType.AUTHORIZATION or "reserve" in said
+    collect = TransactionType.DIRECT_CAPTURE if "capture" in said else None
     name = recurring[0].name if len(recurring) == 1 else f"{recurring[0].name} + {len(recurring) - 1}"
     plan = recurring[0].plan
     if plan is None:  # never: they are chosen by it
@@ -135,7 +138,7 @@ def terms_of(cart: Cart, action: ActionType) -> Terms:
         plan=plan,
         price=price,
         product_name=name,
-        transaction_type=TransactionType.RESERVE_CAPTURE if reserve else TransactionType.DIRECT_CAPTURE,
+        transaction_type=TransactionType.RESERVE_CAPTURE if reserve else collect,
         trial=_trial(recurring),
         voucher_every=every,
     )

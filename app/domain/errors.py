@@ -9,6 +9,7 @@ RecurringError
 ├── Duplicate             the same thing was asked for before
 ├── BatchTooLarge
 ├── IllegalState          the agreement's or charge's state does not allow it
+│   └── Overtaken         it is not what whoever asks had before them
 ├── LimitExceeded         above what the agreement allows to charge
 └── ProviderError         what came of a call to Vipps or Saleor; callers branch on the four kinds and on nothing else
     ├── Rejected          they said no: store and show why, never retry unchanged
@@ -78,6 +79,10 @@ class BatchTooLarge(RecurringError):
 
 class IllegalState(RecurringError):
     code = ErrorCode.ILLEGAL_STATE
+
+
+class Overtaken(IllegalState):
+    """Somebody else was quicker; nothing was done."""
 
 
 class LimitExceeded(RecurringError):

@@ -25,6 +25,7 @@ class RateLimit:
 
 CREATE_CHARGE = RateLimit("createCharge", 500)
 DRAFT_AGREEMENT = RateLimit("draftAgreement", 300)
+FIND_CHARGE = RateLimit("getChargeById", 100)
 LIST_AGREEMENTS = RateLimit("listAgreements", 5)
 
 

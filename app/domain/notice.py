@@ -12,7 +12,9 @@ class NoticeKind(StrEnum):
     SUBSCRIPTION_RESUMED = "subscription.resumed"
     SUBSCRIPTION_HELD = "subscription.held"
     SUBSCRIPTION_ENDED = "subscription.ended"
+    SUBSCRIPTION_MOVED = "subscription.moved"
     PRICE_CHANGE = "subscription.price_change"
+    LINK = "subscription.link"  # nothing has happened: the shop wants the customer to have the link once more
     RENEWAL_PAID = "renewal.paid"
     RENEWAL_FAILED = "renewal.failed"
     RENEWAL_WAITING = "renewal.waiting"

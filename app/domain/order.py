@@ -24,7 +24,8 @@ _ON_ITS_WAY = frozenset({ChargeStatus.PENDING.value, ChargeStatus.DUE.value})  #
 
 @dataclass(frozen=True, slots=True)
 class OrderTransaction:
-    """A transaction of an order as Saleor shows it; `money` is true where anything of it is, or is about to be, paid.
+    """A transaction of an order as Saleor shows it; `money` is true where anything of it is, or is about to be, paid,
+    `charged` where something of it is.
 
     `actor_app` is the id of the app that made it.
     """
@@ -33,6 +34,7 @@ class OrderTransaction:
     psp_reference: str
     money: bool
     actor_app: str | None = None
+    charged: bool = False
 
     def named(self, own: Collection[str]) -> bool:
         return self.id in own or self.psp_reference in own
@@ -65,6 +67,7 @@ class RenewalOrder:
     """A renewal's order, draft or completed. `problems` are Saleor's codes of what stands in the way of completing it.
 
     `total` is None where it is not an amount that Vipps can charge (`total_text` says it).
+    `unexplained` is as in `Order`.
     """
 
     id: str
@@ -75,6 +78,7 @@ class RenewalOrder:
     charge_status: str
     problems: tuple[tuple[str, str], ...] = ()
     transactions: tuple[OrderTransaction, ...] = ()
+    unexplained: bool = False
 
     @property
     def draft(self) -> bool:
@@ -83,6 +87,12 @@ class RenewalOrder:
     @property
     def dead(self) -> bool:
         return self.status in _DEAD
+
+    def paid_elsewhere(self, own: Collection[str]) -> bool:
+        """In full, and not by the transactions that are named so."""
+        theirs = self.unexplained or any(it.charged and not it.named(own) for it in self.transactions)
+        ours = any(it.charged and it.named(own) for it in self.transactions)
+        return theirs and not self.dead and self.charge_status in ({"OVERCHARGED"} if ours else {"FULL", "OVERCHARGED"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,17 @@ class Plan:
             case IntervalUnit.DAY:
                 return anchor + timedelta(days=steps)
 
+    def per_month(self, price: int) -> int:
+        """What a price for each interval makes a month: a year has 12 months, 52 weeks or 365 days; halves go up."""
+        times, over = {
+            IntervalUnit.YEAR: (1, 12),
+            IntervalUnit.MONTH: (1, 1),
+            IntervalUnit.WEEK: (52, 12),
+            IntervalUnit.DAY: (365, 12),
+        }[self.unit]
+        whole, parts = price * times, over * self.count
+        return (2 * whole + parts) // (2 * parts)
+
     def window(self, anchor: date, day: date) -> tuple[date, date]:
         """The period [first, next) that holds `day`, counted from `anchor`; earlier days fall in the first."""
         if day < anchor:

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from app.domain.agreement import AgreementStatus
+from app.domain.charge import ChargeStatus
+from app.domain.subscription import SubscriptionStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +157,73 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Channel:
+    """One of the shop's sales channels."""
+
+    slug: str
+    name: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What somebody looks for; nothing at all leads to no row.
+
+    `name` is any id that leads to an agreement or a charge: its own, its customer's, that of a charge or an order, or a
+    renewal order's number. `orders` are looked for themselves; `buyers_of` are orders of people, and `customers` their
+    ids: all agreements and charges of theirs are looked for.
+    """
+
+    name: str | None = None
+    orders: tuple[str, ...] = ()
+    buyers_of: tuple[str, ...] = ()
+    customers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AgreementFilter:
+    """What is left out does not matter. `renewed` are states of the subscription on it, `unless` those it is not in.
+    `approved` leaves out what no customer has ever agreed to.
+    """
+
     statuses: frozenset[AgreementStatus] = frozenset()
     customer: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    account: str | None = None
+    sought: Sought | None = None
+    renewed: frozenset[SubscriptionStatus] = frozenset()
+    unless: frozenset[SubscriptionStatus] = frozenset()
+    approved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeFilter:
+    """As `AgreementFilter`; both days count."""
+
+    statuses: frozenset[ChargeStatus] = frozenset()
+    account: str | None = None
+    sought: Sought | None = None
+    due_from: date | None = None
+    due_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """`object_id` is an agreement, a charge, an account; without one `people` leaves out what the app did by itself."""
+
+    object_id: str | None = None
+    people: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A slice of a list in creation order: up to `size` rows past `cursor` (a time and an id), forwards or back."""
+    """A slice of a list in the order of its times or days: up to `size` rows past `cursor` (a time or day, and an id),
+    forwards or back.
+    """
 
     size: int
-    cursor: tuple[datetime, str] | None = None
+    cursor: tuple[date, str] | None = None
     backwards: bool = False
     newest_first: bool = True
 
@@ -177,3 +233,4 @@ class AppIdentity:
     app_id: str
     identifier: str | None
     version: str | None
+    shop_name: str | None = None

@@ -54,9 +54,11 @@ class RenewalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """`attempt` counts the charges that were made for it, `attempts` the looks at the row, as everywhere.
+    """`attempt` counts the charges that were made for it, `attempts` the looks at the row, `failures` how many of the
+    latest of them came to nothing, one after another.
 
-    `failed_on` is the day of the first failed charge, from which the dunning policy counts.
+    `failed_on` is the day of the first failed charge, from which the dunning policy counts; `hindered_on` the day since
+    which something stands in the way of its next one. `amount` is what its last charge was of.
     """
 
     id: str
@@ -76,7 +78,9 @@ class Renewal:
     charge_row: str | None = None
     attempt: int = 0
     failed_on: date | None = None
+    hindered_on: date | None = None
     attempts: int = 0
+    failures: int = 0
     next_attempt_at: datetime | None = None
     lease_until: datetime | None = None
     dead: str | None = None
@@ -100,6 +104,17 @@ class RenewalFilter:
 def renewal_id(shop: str, subscription_id: str, period: int) -> str:
     """Always the same for a period, so that two planners make one row."""
     return str(uuid.uuid5(_RENEWALS, f"{shop} {subscription_id} {period}"))
+
+
+def renewal_of(slot: str | None) -> str | None:
+    """The id of the period that a charge with this slot was made for, whatever became of either since."""
+    beginning, _, rest = (slot or "").partition("/")
+    return rest.rpartition("/")[0] or None if f"{beginning}/" == RENEWAL_SLOT else None
+
+
+def attempt_of(slot: str | None) -> int:
+    """Which of its period's charges has this slot; 1 is the first."""
+    return int((slot or "").rpartition("/")[2])
 
 
 def renewal_order_id(shop: str, agreement_id: str, period: int, attempt: int) -> str:

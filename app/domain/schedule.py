@@ -20,6 +20,11 @@ class Schedule:
     def due(self, period: int) -> date:
         return self.plan.after(self.anchor, period - self.first_period)
 
+    def window(self, period: int, due: date) -> tuple[date, date]:
+        """From the day on which a period was due to that of the next one, also where the rhythm has changed since."""
+        kept = period >= self.first_period and self.due(period) == due
+        return due, self.due(period + 1) if kept else self.plan.after(due, 1)
+
     def moved(self, period: int, day: date) -> "Schedule":
         """The same rhythm, with this period and all after it counted from another day."""
         return replace(self, anchor=day, first_period=period)

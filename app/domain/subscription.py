@@ -12,6 +12,9 @@ from app.domain.schedule import Schedule
 
 MAX_QUANTITY = 1000
 MAX_LINES = 50
+UNPAID = "UNPAID"  # why a subscription is on hold for a period that stayed unpaid; staff's own words are never this
+
+_MOVED = "it goes on with agreement "
 
 
 class SubscriptionStatus(StrEnum):
@@ -24,6 +27,10 @@ class SubscriptionStatus(StrEnum):
     HELD = "HELD"
     ENDING = "ENDING"
     ENDED = "ENDED"
+
+
+# What is in force and brings in nothing more as it stands.
+RESTING = (SubscriptionStatus.PAUSED, SubscriptionStatus.HELD, SubscriptionStatus.ENDING)
 
 
 class VoucherPolicy(StrEnum):
@@ -76,6 +83,7 @@ class PriceChange:
 class Subscription:
     """`id` is its agreement's row id. `next_period` and `next_due` are what the planner takes next; period 0 is what
     the first order paid. `version` grows with each change, so that two changes at once cannot both win.
+    `initial_number` is the first order's number, as people know it.
     """
 
     id: str
@@ -101,6 +109,7 @@ class Subscription:
     price_change: PriceChange | None = None
     reason: str | None = None
     version: int = 0
+    initial_number: str | None = None
 
     @property
     def plan(self) -> Plan:
@@ -126,7 +135,14 @@ class Subscription:
     def resumed(self) -> "Subscription":
         """Active again. The planner gives the periods that fell into the pause their reason."""
         self._require(SubscriptionStatus.PAUSED, SubscriptionStatus.HELD, SubscriptionStatus.ENDING)
-        return replace(self, status=SubscriptionStatus.ACTIVE, paused_until=None, ends_on=None, reason=None)
+        return replace(
+            self,
+            status=SubscriptionStatus.ACTIVE,
+            next_due=self.schedule.due(self.next_period),
+            paused_until=None,
+            ends_on=None,
+            reason=None,
+        )
 
     def held(self, reason: str) -> "Subscription":
         if self.status in {SubscriptionStatus.ENDED, SubscriptionStatus.ENDING}:
@@ -159,12 +175,25 @@ class Subscription:
         is planned and not charged yet.
         """
         self._require_alive()
-        return replace(self, status=SubscriptionStatus.ENDING, ends_on=on or self.next_due, paused_until=None)
+        day = min(on or self.next_due, self.next_due)
+        # The planner looks at `next_due`, and it is the planner that ends it on that day.
+        return replace(self, status=SubscriptionStatus.ENDING, ends_on=day, next_due=day, paused_until=None)
 
     def ended(self, reason: str) -> "Subscription":
         if self.status is SubscriptionStatus.ENDED:
             return self
         return replace(self, status=SubscriptionStatus.ENDED, reason=reason, paused_until=None, price_change=None)
+
+    def moved_on(self, agreement_id: str) -> "Subscription":
+        """Over here, because it goes on with another agreement: none of its periods is missing here."""
+        return replace(self.ended(_MOVED + agreement_id), next_period=1)
+
+    @property
+    def moved_to(self) -> str | None:
+        """The agreement with which it goes on, where it does."""
+        reason = self.reason or ""
+        moved = self.status is SubscriptionStatus.ENDED and reason.startswith(_MOVED)
+        return reason.removeprefix(_MOVED) if moved else None
 
     def with_lines(self, lines: tuple[SubscriptionLine, ...]) -> "Subscription":
         self._require_alive()

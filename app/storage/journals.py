@@ -234,7 +234,8 @@ class FailureRepository(Repository):
             (Failing.NOTICE, table(NoticeRow)),
         ):
             mine = (rows.c.shop == shop, rows.c.id == letter_id, rows.c.dead.is_not(None))
-            done = await self._db.execute(update(rows).where(*mine).values(again | {"attempts": 2}))
+            failures = {"failures": 0} if "failures" in rows.c else {}
+            done = await self._db.execute(update(rows).where(*mine).values(again | failures | {"attempts": 2}))
             if done.rowcount:
                 return kind
         waiting = {"status": "WAITING", "attempts": 0, "next_attempt_at": now, "lease_until": null()}

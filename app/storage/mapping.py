@@ -25,6 +25,7 @@ def installation(row: Row, secrets: SecretBox) -> Installation:
         saleor_version=row["saleor_version"],
         installed_at=row["installed_at"],
         active=row["active"],
+        shop_name=row["shop_name"],
     )
 
 
@@ -37,6 +38,7 @@ def installation_row(it: Installation, secrets: SecretBox) -> dict[str, Any]:
         "saleor_version": it.saleor_version,
         "installed_at": it.installed_at,
         "active": it.active,
+        "shop_name": it.shop_name,
     }
 
 
@@ -57,6 +59,7 @@ def account(row: Row, secrets: SecretBox) -> Account:
         agreement_url=row["agreement_url"],
         time_zone=row["time_zone"],
         dunning=_dunning(row["dunning"]),
+        reserve_initial=row["reserve_initial"],
         complete_when_paid=row["complete_when_paid"],
         price_notice_days=row["price_notice_days"],
         notify_url=row["notify_url"],
@@ -94,6 +97,7 @@ def account_row(it: Account, secrets: SecretBox) -> dict[str, Any]:
             "then": it.dunning.then.value,
             "cancel_after": it.dunning.cancel_after,
         },
+        "reserve_initial": it.reserve_initial,
         "complete_when_paid": it.complete_when_paid,
         "price_notice_days": it.price_notice_days,
         "notify_url": it.notify_url,
@@ -131,10 +135,13 @@ def agreement(row: Row) -> Agreement:
         failure=row["failure"],
         stopped_by=row["stopped_by"],
         checked_at=row["checked_at"],
+        link_number=row["link_number"],
+        return_url=row["return_url"],
     )
 
 
 def agreement_row(it: Agreement) -> dict[str, Any]:
+    """Without the number of its links: whoever read the row before they were revoked must not bring them back."""
     return {
         "id": it.id,
         "shop": it.shop,
@@ -163,6 +170,7 @@ def agreement_row(it: Agreement) -> dict[str, Any]:
         "failure": it.failure,
         "stopped_by": it.stopped_by,
         "checked_at": it.checked_at,
+        "return_url": it.return_url,
         "created_at": it.created_at,
     }
 
@@ -193,12 +201,15 @@ _CHARGE_PLAIN = (
     "sent_at",
     "withdrawn",
     "attempts",
+    "failures",
     "next_attempt_at",
     "lease_until",
     "dead",
     "reported",
     "saleor_transaction",
     "happened_at",
+    "settled_at",
+    "refunded_at",
     "created_at",
 )
 
@@ -278,6 +289,7 @@ def api_client(row: Row) -> ApiClient:
         scopes=frozenset(Scope(word) for word in row["scopes"].split()),
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
+        used_at=row["used_at"],
     )
 
 
@@ -290,4 +302,5 @@ def api_client_row(it: ApiClient) -> dict[str, Any]:
         "scopes": " ".join(sorted(it.scopes)),
         "created_at": it.created_at,
         "revoked_at": it.revoked_at,
+        "used_at": it.used_at,
     }

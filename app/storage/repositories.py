@@ -5,8 +5,7 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import String, and_, bindparam, case, func, or_, select, tuple_, update
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,9 +14,10 @@ from app.domain.agreement import Agreement, AgreementStatus
 from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
 from app.domain.errors import Duplicate
 from app.domain.operation import Operation, OperationKind, OperationStatus
-from app.domain.records import AgreementFilter, AuditEntry, InboxEntry, Page
+from app.domain.records import AgreementFilter, AppIdentity, AuditEntry, AuditFilter, ChargeFilter, InboxEntry, Page
 from app.storage import mapping
 from app.storage.base import Repository, chunks, insert, table
+from app.storage.figures import FigureRepository
 from app.storage.journals import (
     AllowanceRepository,
     CallRepository,
@@ -26,10 +26,14 @@ from app.storage.journals import (
     WebhookRepository,
     WorkerRepository,
 )
+from app.storage.listing import paged, renewed_as, sought_agreements, sought_charges
 from app.storage.outbox import NoticeRepository, ReportRepository
+from app.storage.renewals import RecoveryRepository, RenewalRepository
 from app.storage.secrets import SecretBox
-from app.storage.subscriptions import RenewalRepository, SessionRepository, SubscriptionRepository
+from app.storage.subscriptions import SessionRepository, SubscriptionRepository
 from app.storage.tables import (
+    BY_PEOPLE,
+    UNSHOWN,
     AccountRow,
     AgreementRow,
     ApiClientRow,
@@ -54,8 +58,16 @@ class InstallationRepository(Repository):
         row = (await self._db.execute(query.with_for_update() if lock else query)).mappings().first()
         return mapping.installation(row, self._secrets) if row else None
 
+    async def everywhere(self) -> Sequence[Installation]:
+        return [mapping.installation(row, self._secrets) for row in await self._all(self._c.active, order=self._c.shop)]
+
     async def put(self, installation: Installation) -> None:
         await self._put(mapping.installation_row(installation, self._secrets), ["shop"])
+
+    async def describe(self, shop: str, identity: AppIdentity) -> None:
+        same = and_(self._c.shop == shop, self._c.app_id == identity.app_id, self._c.active)
+        now = {"saleor_version": identity.version, "shop_name": identity.shop_name}
+        await self._db.execute(update(self._t).where(same).values(now))
 
     async def renew_keys(self, shop: str, app_id: str, jwks: str) -> None:
         same = and_(self._c.shop == shop, self._c.app_id == app_id, self._c.active)
@@ -122,6 +134,16 @@ class AgreementRepository(Repository):
         row = await self._one(self._c.shop == shop, self._c.id == row_id, lock=lock)
         return mapping.agreement(row) if row else None
 
+    async def anywhere(self, row_id: str) -> Agreement | None:
+        row = await self._one(self._c.id == row_id)
+        return mapping.agreement(row) if row else None
+
+    async def revoke_links(self, shop: str, row_id: str, seen: int | None = None) -> bool:
+        one_more = {"link_number": self._c.link_number + 1}
+        mine = [self._c.shop == shop, self._c.id == row_id]
+        where = mine if seen is None else [*mine, self._c.link_number == seen]
+        return bool((await self._db.execute(update(self._t).where(*where).values(one_more))).rowcount)
+
     async def by_slot(self, shop: str, slot: str) -> Agreement | None:
         row = await self._one(self._c.shop == shop, self._c.slot == slot)
         return mapping.agreement(row) if row else None
@@ -165,6 +187,9 @@ class AgreementRepository(Repository):
 
     async def save(self, agreement: Agreement) -> None:
         await self._save([mapping.agreement_row(agreement)])
+        renewed, price = table(SubscriptionRow), agreement.price.minor
+        same = (renewed.c.shop == agreement.shop, renewed.c.id == agreement.id, renewed.c.price.is_distinct_from(price))
+        await self._db.execute(update(renewed).where(*same).values(price=price))
 
     def _matches(self, shop: str, wanted: AgreementFilter) -> list[Any]:
         where = [self._c.shop == shop, self._c.agreement_id.is_not(None)]
@@ -176,19 +201,29 @@ class AgreementRepository(Repository):
             where.append(self._c.created_at >= wanted.created_from)
         if wanted.created_to is not None:
             where.append(self._c.created_at < wanted.created_to)
+        if wanted.account is not None:
+            where.append(self._c.account_id == wanted.account)
+        if wanted.sought is not None:
+            where.append(self._c.id.in_(sought_agreements(shop, wanted.sought)))
+        if wanted.approved:
+            where.append(self._c.start.is_not(None))
+        if wanted.renewed:
+            where.append(self._c.id.in_(renewed_as(shop, wanted.renewed)))
+        if wanted.unless:
+            resting = renewed_as(shop, wanted.unless).where(table(SubscriptionRow).c.id == self._c.id)
+            where.append(~resting.exists())
         return where
 
     async def page(self, shop: str, filter_: AgreementFilter, page: Page) -> Sequence[Agreement]:
-        where = self._matches(shop, filter_)
-        downwards = page.newest_first != page.backwards
-        place = tuple_(self._c.created_at, self._c.id)
-        if page.cursor is not None:
-            at = tuple_(bindparam("at", page.cursor[0], self._c.created_at.type), bindparam("at_id", page.cursor[1]))
-            where.append(place < at if downwards else place > at)
-        by = (self._c.created_at, self._c.id)
-        query = select(self._t).where(*where).order_by(*(c.desc() if downwards else c.asc() for c in by))
-        rows = (await self._db.execute(query.limit(page.size))).mappings().all()
+        query = paged(select(self._t).where(*self._matches(shop, filter_)), self._c.created_at, self._c.id, page)
+        rows = (await self._db.execute(query)).mappings().all()
         return [mapping.agreement(row) for row in (reversed(rows) if page.backwards else rows)]
+
+    async def matching(self, shop: str, filter_: AgreementFilter, limit: int) -> Sequence[str]:
+        known = (*self._matches(shop, filter_), self._c.agreement_id.is_not(None))
+        newest = (self._c.created_at.desc(), self._c.id.desc())
+        query = select(self._c.agreement_id).where(*known).order_by(*newest).limit(limit)
+        return (await self._db.execute(query)).scalars().all()
 
     async def count(self, shop: str, filter_: AgreementFilter) -> int:
         query = select(func.count()).select_from(self._t).where(*self._matches(shop, filter_))
@@ -234,11 +269,15 @@ class ChargeRepository(Repository):
             found |= {row["charge_id"] or row["order_id"]: mapping.charge(row) for row in ranked}
         return found
 
+    def _called(self, names: Sequence[str]) -> ColumnElement[bool]:
+        """By its order id or by its charge id, each with an index: most have the same for both."""
+        c = self._c
+        return or_(c.order_id.in_(names), and_(c.charge_id.in_(names), c.charge_id != c.order_id))
+
     async def with_order_ids(self, shop: str, order_ids: Sequence[str]) -> Mapping[str, Charge]:
         found: dict[str, Charge] = {}
         for ids in chunks(order_ids):
-            named = or_(self._c.charge_id.in_(ids), self._c.order_id.in_(ids))
-            rows = await self._all(self._c.shop == shop, named, order=self._c.created_at)
+            rows = await self._all(self._c.shop == shop, self._called(ids), order=self._c.created_at)
             for charge in map(mapping.charge, rows):
                 # A charge that was refused is none: its order id may be used again.
                 if charge.status is not ChargeStatus.REJECTED:
@@ -253,8 +292,36 @@ class ChargeRepository(Repository):
         return found
 
     async def named(self, shop: str, name: str) -> Sequence[Charge]:
-        named = or_(self._c.charge_id == name, self._c.order_id == name, self._c.saleor_order == name)
+        named = or_(self._called([name]), self._c.saleor_order == name)
         return [mapping.charge(row) for row in await self._all(self._c.shop == shop, named, limit=20)]
+
+    def _matches(self, shop: str, filter_: ChargeFilter) -> list[Any]:
+        where = [self._c.shop == shop]
+        if filter_.statuses:
+            where.append(self._c.status.in_(sorted(it.value for it in filter_.statuses)))
+        if filter_.account is not None:
+            where.append(self._c.account_id == filter_.account)
+        if filter_.sought is not None:
+            where.append(self._c.id.in_(sought_charges(shop, filter_.sought)))
+        if filter_.due_from is not None:
+            where.append(self._c.due >= filter_.due_from)
+        if filter_.due_to is not None:
+            where.append(self._c.due <= filter_.due_to)
+        return where
+
+    async def matching(self, shop: str, filter_: ChargeFilter, limit: int) -> Sequence[str]:
+        query = select(self._c.id).where(*self._matches(shop, filter_)).order_by(self._c.due.desc(), self._c.id.desc())
+        return (await self._db.execute(query.limit(limit))).scalars().all()
+
+    async def page(self, shop: str, filter_: ChargeFilter, page: Page) -> Sequence[Charge]:
+        query = paged(select(self._t).where(*self._matches(shop, filter_)), self._c.due, self._c.id, page)
+        rows = (await self._db.execute(query)).mappings().all()
+        return [mapping.charge(row) for row in (reversed(rows) if page.backwards else rows)]
+
+    async def newest_of_order(self, shop: str, order: str) -> Charge | None:
+        mine = (self._c.shop == shop, self._c.saleor_order == order)
+        rows = await self._all(*mine, order=self._c.created_at.desc(), limit=1)
+        return mapping.charge(rows[0]) if rows else None
 
     async def of_agreements(self, shop: str, agreement_ids: Sequence[str]) -> Sequence[Charge]:
         found: list[Charge] = []
@@ -317,18 +384,10 @@ class ChargeRepository(Repository):
         await self._db.execute(update(self._t).where(*where).values(next_attempt_at=at))
 
     async def claim_report(self, shop: str, charge_row_id: str, now: datetime, until: datetime) -> Charge | None:
-        told = or_(self._c.saleor_order.is_not(None), self._c.saleor_transaction.is_not(None))
-        where = (self._c.shop == shop, self._c.id == charge_row_id, self._c.status != ChargeStatus.NEW.value, told)
-        claim = update(self._t).where(*where, self._unshown(), self._free(now)).values(lease_until=until)
+        where = (self._c.shop == shop, self._c.id == charge_row_id, UNSHOWN, self._free(now))
+        claim = update(self._t).where(*where).values(lease_until=until)
         row = (await self._db.execute(claim.returning(self._t))).mappings().first()
         return mapping.charge(row) if row else None
-
-    def _unshown(self) -> Any:
-        sums = (self._c.captured, self._c.refunded, self._c.cancelled)
-        shown: Any = self._c.status
-        for amount in sums:
-            shown = shown + "/" + sql_cast(amount, String)
-        return or_(self._c.reported.is_(None), self._c.reported != shown)
 
     async def mark_reported(self, shop: str, charge_row_id: str, shown: str) -> None:
         where = (self._c.shop == shop, self._c.id == charge_row_id)
@@ -380,6 +439,11 @@ class ChargeRepository(Repository):
             mine = update(self._t).where(self._c.shop == shop, self._c.id.in_(ids), *waiting)
             await self._db.execute(mine.values(next_attempt_at=at))
 
+    async def pay_order(self, shop: str, charge_row_id: str, order: str, slot: str) -> None:
+        mine = (self._c.shop == shop, self._c.id == charge_row_id, self._c.origin == ChargeOrigin.INITIAL.value)
+        values = {"saleor_order": order, "slot": slot, "reported": None}
+        await self._db.execute(update(self._t).where(*mine).values(values))
+
     async def give_to_order(self, charge: Charge, charge_row_id: str) -> bool:
         found = (self._c.shop == charge.shop, self._c.id == charge_row_id, self._c.origin == ChargeOrigin.FOUND.value)
         taken = select(self._c.id).where(self._c.shop == charge.shop, self._c.slot == charge.slot)
@@ -420,11 +484,9 @@ class ChargeRepository(Repository):
         return [mapping.charge(row) for row in rows]
 
     async def unreported(self, now: datetime, limit: int) -> Sequence[Charge]:
-        told = or_(self._c.saleor_order.is_not(None), self._c.saleor_transaction.is_not(None))
-        where = (told, self._c.status != ChargeStatus.NEW.value)
         # What was tried and failed comes last, so that a shop that is away does not keep the others waiting.
         tried_last = self._c.lease_until.nulls_first()
-        rows = await self._all(*where, self._unshown(), self._free(now), order=tried_last, limit=limit)
+        rows = await self._all(UNSHOWN, self._free(now), order=tried_last, limit=limit)
         return [mapping.charge(row) for row in rows]
 
 
@@ -506,6 +568,9 @@ class ClientRepository(Repository):
         rows = await self._all(self._c.shop == shop, order=self._c.created_at)
         return [mapping.api_client(row) for row in rows]
 
+    async def used(self, client_id: str, at: datetime) -> None:
+        await self._db.execute(update(self._t).where(self._c.id == client_id).values(used_at=at))
+
     async def put(self, client: ApiClient) -> None:
         await self._put(mapping.api_client_row(client), ["id"])
 
@@ -519,7 +584,24 @@ class AuditRepository(Repository):
 
     async def of_object(self, shop: str, object_id: str) -> Sequence[AuditEntry]:
         rows = await self._all(self._c.shop == shop, self._c.object_id == object_id, order=self._c.id)
-        return [AuditEntry(**{name: row[name] for name in AuditEntry.__dataclass_fields__}) for row in rows]
+        return [_entry(row) for row in rows]
+
+    async def page(
+        self, shop: str, filter_: AuditFilter, before: int | None, limit: int
+    ) -> Sequence[tuple[int, AuditEntry]]:
+        where: list[Any] = [self._c.shop == shop]
+        if filter_.object_id is not None:
+            where.append(self._c.object_id == filter_.object_id)
+        if filter_.people:
+            where.append(BY_PEOPLE)  # in the index's own words
+        if before is not None:
+            where.append(self._c.id < before)
+        rows = await self._all(*where, order=self._c.id.desc(), limit=limit)
+        return [(row["id"], _entry(row)) for row in rows]
+
+
+def _entry(row: mapping.Row) -> AuditEntry:
+    return AuditEntry(**{name: row[name] for name in AuditEntry.__dataclass_fields__})
 
 
 class SqlUnit:
@@ -546,7 +628,9 @@ class SqlUnit:
         self.reports = ReportRepository(connection, secrets)
         self.subscriptions = SubscriptionRepository(connection, secrets)
         self.renewals = RenewalRepository(connection, secrets)
+        self.recoveries = RecoveryRepository(connection, secrets)
         self.notices = NoticeRepository(connection, secrets)
+        self.figures = FigureRepository(connection, secrets)
 
     async def release_leases(self) -> None:
         for row in (ChargeRow, OperationRow, InboxRow, ReportRow, RenewalRow, NoticeRow):

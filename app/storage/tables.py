@@ -71,6 +71,8 @@ def _defaulted(length: int, default: str) -> Any:
 
 
 SHOP = 255
+# Texts that stand for something and are never read by people: compared byte by byte, which is quicker.
+_BYTEWISE = String(160).with_variant(String(160, collation="C"), "postgresql")
 
 
 class InstallationRow(SQLModel, table=True):
@@ -82,6 +84,7 @@ class InstallationRow(SQLModel, table=True):
     saleor_version: str | None = _text(60, null=True)
     installed_at: datetime = _time()
     active: bool = Field(sa_type=Boolean, nullable=False)
+    shop_name: str | None = _text(100, null=True)
 
 
 class AccountRow(SQLModel, table=True):
@@ -101,10 +104,15 @@ class AccountRow(SQLModel, table=True):
     agreement_url: str | None = _text(1024, null=True)
     time_zone: str = _defaulted(64, "Europe/Oslo")
     dunning: dict[str, Any] | None = Field(default=None, sa_type=JSON, nullable=True)
+    reserve_initial: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": text("false")})
     complete_when_paid: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": text("true")})
     price_notice_days: int = Field(sa_type=Integer, nullable=False, sa_column_kwargs={"server_default": "14"})
     notify_url: str | None = _text(1024, null=True)
     notify_secret_sealed: str | None = _long(null=True)
+
+
+_BEGUN = text("initial_order IS NOT NULL")
+_STOPPED = text("stop IS NOT NULL")
 
 
 class AgreementRow(SQLModel, table=True):
@@ -114,8 +122,12 @@ class AgreementRow(SQLModel, table=True):
         UniqueConstraint("environment", "agreement_id", name="uq_agreement_environment_id"),
         # One open draft of a sort: whoever asks again is shown the first one's URL.
         UniqueConstraint("shop", "slot", name="uq_agreement_shop_slot"),
+        Index("ix_agreement_name", "shop", "agreement_id"),
         Index("ix_agreement_shop_created", "shop", "created_at", "id"),
         Index("ix_agreement_shop_customer", "shop", "customer", "created_at"),
+        Index("ix_agreement_status", "shop", "status", "currency"),
+        Index("ix_agreement_stopped", "shop", "stop", sqlite_where=_STOPPED, postgresql_where=_STOPPED),
+        Index("ix_agreement_order", "shop", "initial_order", sqlite_where=_BEGUN, postgresql_where=_BEGUN),
         Index(
             "ix_agreement_unsettled",
             "checked_at",
@@ -150,14 +162,25 @@ class AgreementRow(SQLModel, table=True):
     failure: str | None = _long(null=True)
     stopped_by: str | None = _text(20, null=True)
     checked_at: datetime | None = _time(null=True)
+    return_url: str | None = _text(1024, null=True)
+    link_number: int = Field(sa_type=Integer, nullable=False, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = _time()
 
 
 _OPEN_CHARGE = text("status IN ('NEW', 'PENDING', 'DUE', 'PROCESSING', 'RESERVED', 'PARTIALLY_CAPTURED', 'UNKNOWN')")
+_RENAMED = text("charge_id <> order_id")  # Vipps calls nearly all charges by the order id that they were made with
 _ORDER_CHARGE = text("saleor_order IS NOT NULL")
 _IN_BATCH = text("batch_id IS NOT NULL")
 _TOLD = text("saleor_transaction IS NOT NULL")
 _DEAD = text("dead IS NOT NULL")
+_SETTLED = text("settled_at IS NOT NULL")
+_REFUNDED = text("refunded_at IS NOT NULL")
+# What Saleor has not been shown: `Charge.in_saleor` and `Charge.shown`, in the very words of the index.
+UNSHOWN = text(
+    "(saleor_order IS NOT NULL OR saleor_transaction IS NOT NULL) AND status <> 'NEW' AND (reported IS NULL OR "
+    "reported <> status || '/' || CAST(captured AS VARCHAR) || '/' || CAST(refunded AS VARCHAR) || '/' || "
+    "CAST(cancelled AS VARCHAR))"
+)
 
 
 class ChargeRow(SQLModel, table=True):
@@ -167,11 +190,34 @@ class ChargeRow(SQLModel, table=True):
         UniqueConstraint("shop", "slot", name="uq_charge_shop_slot"),
         UniqueConstraint("shop", "agreement_id", "charge_id", name="uq_charge_shop_agreement_id"),
         Index("ix_charge_shop_agreement_due", "shop", "agreement_id", "due"),
+        Index("ix_charge_shop_due", "shop", "due", "id"),
+        Index("ix_charge_shop_status_due", "shop", "status", "due", "id"),
+        Index("ix_charge_shop_name", "shop", "order_id"),
+        Index("ix_charge_renamed", "shop", "charge_id", sqlite_where=_RENAMED, postgresql_where=_RENAMED),
         Index("ix_charge_open", "next_attempt_at", sqlite_where=_OPEN_CHARGE, postgresql_where=_OPEN_CHARGE),
         Index("ix_charge_order", "shop", "saleor_order", sqlite_where=_ORDER_CHARGE, postgresql_where=_ORDER_CHARGE),
         Index("ix_charge_transaction", "shop", "saleor_transaction", sqlite_where=_TOLD, postgresql_where=_TOLD),
         Index("ix_charge_batch", "batch_id", sqlite_where=_IN_BATCH, postgresql_where=_IN_BATCH),
+        # In the very order in which the sweeper reads: without it PostgreSQL reads every charge.
+        Index("ix_charge_unshown", text("lease_until NULLS FIRST"), sqlite_where=UNSHOWN, postgresql_where=UNSHOWN),
         Index("ix_charge_dead", "shop", "created_at", sqlite_where=_DEAD, postgresql_where=_DEAD),
+        # The overview's sums are read from these two alone.
+        Index(
+            "ix_charge_settled",
+            "shop",
+            "settled_at",
+            sqlite_where=_SETTLED,
+            postgresql_where=_SETTLED,
+            postgresql_include=["currency", "status", "captured", "amount"],
+        ),
+        Index(
+            "ix_charge_refunded",
+            "shop",
+            "refunded_at",
+            sqlite_where=_REFUNDED,
+            postgresql_where=_REFUNDED,
+            postgresql_include=["currency", "refunded"],
+        ),
     )
     id: str = _id()
     shop: str = _text(SHOP)
@@ -203,12 +249,15 @@ class ChargeRow(SQLModel, table=True):
     sent_at: datetime | None = _time(null=True)
     withdrawn: str | None = _long(null=True)
     attempts: int = Field(sa_type=Integer, nullable=False)
+    failures: int = Field(sa_type=Integer, nullable=False, sa_column_kwargs={"server_default": "0"})
     next_attempt_at: datetime | None = _time(null=True)
     lease_until: datetime | None = _time(null=True)
     dead: str | None = _long(null=True)
     reported: str | None = _text(100, null=True)
     saleor_transaction: str | None = _text(256, null=True)
     happened_at: datetime | None = _time(null=True)
+    settled_at: datetime | None = _time(null=True)
+    refunded_at: datetime | None = _time(null=True)
     created_at: datetime = _time()
 
 
@@ -281,11 +330,20 @@ class ApiClientRow(SQLModel, table=True):
     scopes: str = _text(255)
     created_at: datetime = _time()
     revoked_at: datetime | None = _time(null=True)
+    used_at: datetime | None = _time(null=True)
+
+
+# What the app does by itself, or on an event of Vipps' or Saleor's, is by far the most.
+BY_PEOPLE = text("actor NOT LIKE 'system%' AND actor NOT LIKE 'vipps%' AND actor NOT LIKE 'saleor%'")
 
 
 class AuditRow(SQLModel, table=True):
     __tablename__ = "audit"
-    __table_args__ = (Index("ix_audit_object", "shop", "object_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_object", "shop", "object_id", "id"),
+        Index("ix_audit_shop", "shop", "id"),
+        Index("ix_audit_people", "shop", "id", sqlite_where=BY_PEOPLE, postgresql_where=BY_PEOPLE),
+    )
     id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
     shop: str = _text(SHOP)
     actor: str = _text(320)
@@ -433,13 +491,18 @@ _LIVE = text("status != 'ENDED'")
 
 
 class SubscriptionRow(SQLModel, table=True):
-    """What is renewed on an agreement; `id` is the agreement's row. `subscriber_sealed` is a person's data."""
+    """What is renewed on an agreement; `id` is the agreement's row. `subscriber_sealed` is a person's data.
+
+    `price` is the agreement's, and `alike` is the same text for all that are renewed on the same days: together they
+    let an index alone tell what all of a shop's subscriptions come to.
+    """
 
     __tablename__ = "subscription"
     __table_args__ = (
         UniqueConstraint("shop", "agreement_id", name="uq_subscription_shop_agreement"),
         Index("ix_subscription_due", "account_id", "next_due", "id", sqlite_where=_LIVE, postgresql_where=_LIVE),
         Index("ix_subscription_shop", "shop", "id"),
+        Index("ix_subscription_alike", "shop", "status", "price", "alike"),
     )
     id: str = _id()
     shop: str = _text(SHOP)
@@ -450,6 +513,9 @@ class SubscriptionRow(SQLModel, table=True):
     channel_id: str = _text(256)
     currency: str = _text(3)
     initial_order: str = _text(256)
+    initial_number: str | None = _text(40, null=True)
+    alike: str = Field(sa_type=_BYTEWISE, nullable=False)
+    price: int | None = _minor(null=True)
     lines: list[dict[str, Any]] = Field(sa_type=JSON, nullable=False)
     interval_unit: str = _text(5)
     interval_count: int = Field(sa_type=Integer, nullable=False)
@@ -470,6 +536,9 @@ class SubscriptionRow(SQLModel, table=True):
     created_at: datetime = _time()
 
 
+_NUMBERED = text("order_number IS NOT NULL")
+_FAILED_ONCE = text("failed_on IS NOT NULL")
+_WITH_REASON = text("reason IS NOT NULL")
 _UNFINISHED = text("status NOT IN ('PAID', 'SKIPPED', 'FAILED')")
 
 
@@ -480,10 +549,21 @@ class RenewalRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("shop", "subscription_id", "period", name="uq_renewal_period"),
         Index("ix_renewal_open", "next_attempt_at", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
-        Index("ix_renewal_status", "shop", "status", "due"),
-        Index("ix_renewal_due", "shop", "due"),
+        Index("ix_renewal_status", "shop", "status", "due", "id", postgresql_include=["reason"]),
+        Index("ix_renewal_due", "shop", "due", "id", postgresql_include=["status", "reason", "currency", "amount"]),
+        Index(
+            "ix_renewal_reason",
+            "shop",
+            "reason",
+            "due",
+            "id",
+            sqlite_where=_WITH_REASON,
+            postgresql_where=_WITH_REASON,
+        ),
         Index("ix_renewal_charge", "shop", "charge_row"),
         Index("ix_renewal_order", "shop", "order"),
+        Index("ix_renewal_number", "shop", "order_number", sqlite_where=_NUMBERED, postgresql_where=_NUMBERED),
+        Index("ix_renewal_failed", "shop", "failed_on", sqlite_where=_FAILED_ONCE, postgresql_where=_FAILED_ONCE),
         Index("ix_renewal_dead", "shop", "created_at", sqlite_where=_DEAD, postgresql_where=_DEAD),
     )
     id: str = _id()
@@ -503,11 +583,50 @@ class RenewalRow(SQLModel, table=True):
     charge_row: str | None = _text(36, null=True)
     attempt: int = Field(sa_type=Integer, nullable=False)
     failed_on: date | None = Field(default=None, sa_type=Date, nullable=True)
+    hindered_on: date | None = Field(default=None, sa_type=Date, nullable=True)
     attempts: int = Field(sa_type=Integer, nullable=False)
+    failures: int = Field(sa_type=Integer, nullable=False, sa_column_kwargs={"server_default": "0"})
     next_attempt_at: datetime | None = _time(null=True)
     lease_until: datetime | None = _time(null=True)
     dead: str | None = _long(null=True)
     created_at: datetime = _time()
+
+
+class RecoveryRow(SQLModel, table=True):
+    """A failed period that its customer pays by a new agreement; `id` is that agreement's row id."""
+
+    __tablename__ = "recovery"
+    __table_args__ = (
+        UniqueConstraint("shop", "renewal_id", "number", name="uq_recovery_number"),
+        # A subscription has one open draft, whichever of its periods somebody wants to pay.
+        Index("uq_recovery_open", "shop", "subscription_id", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
+    id: str = _id()
+    shop: str = _text(SHOP)
+    account_id: str = _text(36)
+    subscription_id: str = _text(36)
+    renewal_id: str = _text(36)
+    number: int = Field(sa_type=Integer, nullable=False)
+    amount: int = _minor()
+    currency: str = _text(3)
+    status: str = _text(10)
+    resume_at: datetime | None = _time(null=True)
+    created_at: datetime = _time()
+
+
+class DayTotalRow(SQLModel, table=True):
+    """What a day that is over came to where the merchant is, so that nobody adds up its charges again.
+
+    `sums` and `alive` (agreements at the day's end, where somebody counted) are by currency. A row may be deleted at
+    any time: the night makes it anew, and until then its charges are added up.
+    """
+
+    __tablename__ = "day_total"
+    shop: str = Field(primary_key=True, sa_type=String(SHOP))
+    day: date = Field(primary_key=True, sa_type=Date)
+    zone: str = _text(64)
+    sums: dict[str, list[int]] = Field(sa_type=JSON, nullable=False)
+    alive: dict[str, int] | None = Field(default=None, sa_type=JSON, nullable=True)
 
 
 class NoticeRow(SQLModel, table=True):

@@ -56,7 +56,7 @@ def is_forward(before: ChargeStatus, seen: ChargeStatus) -> bool:
 
 @pytest.mark.parametrize(("before", "seen"), PAIRS)
 def test_a_charge_moves_forward_or_not_at_all(before: ChargeStatus, seen: ChargeStatus) -> None:
-    after = a_charge(status=before, charge_id="chr-1").see(a_seen_charge(status=seen))
+    after = a_charge(status=before, charge_id="chr-1").see(a_seen_charge(status=seen), NOW)
     assert after.status is (seen if is_forward(before, seen) else before)
 
 
@@ -69,27 +69,27 @@ def test_a_step_back_is_a_contradiction(before: ChargeStatus, seen: ChargeStatus
 @pytest.mark.parametrize("status", [S.REFUNDED, S.FAILED, S.CANCELLED, S.REJECTED])
 def test_terminal_charges_stay_whatever_is_seen(status: ChargeStatus) -> None:
     charge = a_charge(status=status, charge_id="chr-1")
-    assert {charge.see(a_seen_charge(status=seen)).status for seen in ChargeStatus} == {status}
+    assert {charge.see(a_seen_charge(status=seen), NOW).status for seen in ChargeStatus} == {status}
 
 
 @pytest.mark.parametrize("status", [S.CANCELLED, S.REJECTED])
 def test_what_was_given_up_unmade_begins_anew_where_vipps_has_it_after_all(status: ChargeStatus) -> None:
     charge = a_charge(status=status)
-    after = charge.see(a_seen_charge(status=S.DUE))
+    after = charge.see(a_seen_charge(status=S.DUE), NOW)
     assert (after.status, after.charge_id) == (S.DUE, "chr-5kSeqzF")
 
 
 @pytest.mark.parametrize("status", ChargeStatus)
 def test_an_unknown_status_never_moves_a_charge(status: ChargeStatus) -> None:
     charge = a_charge(status=status)
-    assert charge.see(a_seen_charge(status=S.UNKNOWN)).status is status
+    assert charge.see(a_seen_charge(status=S.UNKNOWN), NOW).status is status
     assert not charge.contradicts(a_seen_charge(status=S.UNKNOWN))
 
 
 def test_a_late_failure_after_success_is_legal_and_keeps_the_amounts() -> None:
     charge = a_charge(status=S.CHARGED, captured=25_000)
     late = a_seen_charge(status=S.FAILED, failure_reason="technical_error", failure_text="Taken back")
-    after = charge.see(late)
+    after = charge.see(late, NOW)
     assert (after.status, after.captured) == (S.FAILED, 25_000)
     assert (after.failure_code, after.failure) == ("technical_error", "Taken back")
     assert not charge.contradicts(late)
@@ -99,29 +99,57 @@ def test_a_late_failure_after_success_is_legal_and_keeps_the_amounts() -> None:
 def test_whatever_is_seen_amounts_never_go_down_and_every_step_is_forward(seen: list[Any]) -> None:
     charge = a_charge()
     for observation in seen:
-        after = charge.see(observation)
+        after = charge.see(observation, NOW)
         assert after.captured == min(max(charge.captured, observation.captured), charge.amount.minor)
         assert after.refunded == min(max(charge.refunded, observation.refunded), after.captured)
         assert after.captured + after.cancelled <= after.amount.minor
         assert after.status is charge.status or is_forward(charge.status, after.status)
-        assert after.see(observation) == after
+        assert after.see(observation, NOW) == after
         charge = after
 
 
 def test_an_observation_fills_in_what_was_not_known() -> None:
-    after = a_charge(transaction_id=None).see(a_seen_charge(status=S.CHARGED, captured=25_000, transaction_id="5001"))
+    after = a_charge(transaction_id=None).see(
+        a_seen_charge(status=S.CHARGED, captured=25_000, transaction_id="5001"), NOW
+    )
     assert (after.charge_id, after.transaction_id, after.captured) == ("chr-5kSeqzF", "5001", 25_000)
 
 
 def test_an_observation_does_not_take_away_what_was_known() -> None:
     charge = a_charge(status=S.CHARGED, charge_id="ORD-1", transaction_id="5001", captured=25_000, refunded=100)
-    after = charge.see(a_seen_charge(status=S.DUE, transaction_id=None, captured=0, refunded=0))
+    charge = replace(charge, settled_at=NOW, refunded_at=NOW)
+    after = charge.see(a_seen_charge(status=S.DUE, transaction_id=None, captured=0, refunded=0), NOW)
     assert after == charge
+
+
+def test_the_day_when_money_came_stays_when_some_of_it_goes_back() -> None:
+    came, went, later = NOW - timedelta(days=9), NOW - timedelta(days=2), NOW + timedelta(days=1)
+    paid = a_charge(status=S.DUE).see(a_seen_charge(status=S.CHARGED, captured=25_000, happened_at=came), NOW)
+    assert (paid.settled_at, paid.refunded_at) == (came, None)
+    part = a_seen_charge(status=S.PARTIALLY_REFUNDED, captured=25_000, refunded=5_000, happened_at=went)
+    refunded = paid.see(part, NOW)
+    assert (refunded.settled_at, refunded.refunded_at) == (came, went)
+    assert refunded.see(part, later) == refunded
+    whole = refunded.see(replace(part, status=S.REFUNDED, refunded=25_000, happened_at=None), later)
+    assert (whole.settled_at, whole.refunded_at) == (came, later)
+
+
+def test_what_vipps_does_not_date_happened_when_it_was_first_seen() -> None:
+    failed = a_charge(status=S.DUE).see(a_seen_charge(status=S.FAILED), NOW)
+    assert failed.settled_at == NOW
+    assert failed.see(a_seen_charge(status=S.FAILED), NOW + timedelta(days=1)) == failed
+    assert a_charge(status=S.DUE).see(a_seen_charge(status=S.CANCELLED), NOW).settled_at is None
+
+
+def test_a_failure_after_success_counts_on_its_own_day() -> None:
+    paid = a_charge(status=S.DUE).see(a_seen_charge(status=S.CHARGED, captured=25_000), NOW)
+    later = NOW + timedelta(days=3)
+    assert paid.see(a_seen_charge(status=S.FAILED), later).settled_at == later
 
 
 def test_a_step_back_brings_no_failure_with_it() -> None:
     charge = a_charge(status=S.REFUNDED, captured=25_000, refunded=25_000)
-    after = charge.see(a_seen_charge(status=S.FAILED, failure_reason="technical_error", failure_text="No"))
+    after = charge.see(a_seen_charge(status=S.FAILED, failure_reason="technical_error", failure_text="No"), NOW)
     assert (after.failure_code, after.failure) == (None, None)
 
 

@@ -287,11 +287,11 @@ class History:
         self.vipps.cancel()
 
     def look(self, _share: int) -> None:
-        self.row = self.row.see(self.vipps.seen())
+        self.row = self.row.see(self.vipps.seen(), NOW)
 
     def look_late(self, share: int) -> None:
         """An answer of some time ago that arrives now."""
-        self.row = self.row.see(self.snapshots[len(self.snapshots) * share // 5])
+        self.row = self.row.see(self.snapshots[len(self.snapshots) * share // 5], NOW)
 
     def refuse(self, _share: int) -> None:
         """Vipps says no to what it has all the same."""
@@ -348,7 +348,7 @@ class History:
         ended = replace(it, status=OperationStatus.DONE if done else OperationStatus.REJECTED, failure="no")
         self.operations[self.operations.index(it)] = ended
         if done:
-            self.row = self.row.see(self.vipps.seen())
+            self.row = self.row.see(self.vipps.seen(), NOW)
 
     def tell(self, _share: int = 0) -> None:
         wishes = wanted(self.row, self.operations, self.known, self.now)

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from app.domain.records import Page
 from app.domain.renewal import RenewalFilter, RenewalReason, RenewalStatus
 from app.domain.subscription import Subscriber, SubscriptionStatus
 from app.storage.database import SqlStore
@@ -125,9 +126,9 @@ async def test_periods_are_counted_and_listed_by_status_reason_and_day(store: Sq
         assert await unit.renewals.stale(rows[2].due, 10) == [theirs, rows[1]]
         wanted = RenewalFilter(due_from=rows[1].due, due_to=rows[3].due)
         assert await unit.renewals.count(SHOP, wanted) == 3
-        page = await unit.renewals.page(SHOP, wanted, None, 2)
+        page = await unit.renewals.page(SHOP, wanted, Page(2))
         assert page == [rows[3], rows[2]]
-        assert await unit.renewals.page(SHOP, wanted, (page[-1].due, page[-1].id), 2) == [rows[1]]
+        assert await unit.renewals.page(SHOP, wanted, Page(2, (page[-1].due, page[-1].id))) == [rows[1]]
 
 
 async def test_the_newest_periods_of_many_subscriptions_come_oldest_first(store: SqlStore) -> None:

@@ -15,7 +15,7 @@ from app.domain.charge import Charge, ChargeOrigin, ChargeStatus
 from app.domain.money import Currency, Money
 from app.domain.operation import Operation, OperationKind, OperationStatus
 from app.domain.plan import IntervalUnit, Plan
-from app.domain.records import AgreementFilter, InboxEntry, Page
+from app.domain.records import AgreementFilter, AppIdentity, InboxEntry, Page
 from app.storage.database import SqlStore
 from app.storage.repositories import SqlUnit
 from tests.builders import (
@@ -73,7 +73,11 @@ async def charge_of(store: SqlStore, charge: Charge) -> Charge | None:
 
 @pytest.mark.parametrize(
     "over",
-    [{}, {"token": None, "jwks": None, "saleor_version": None, "active": False}, {"installed_at": OSLO}],
+    [
+        {},
+        {"token": None, "jwks": None, "saleor_version": None, "active": False},
+        {"installed_at": OSLO, "shop_name": "Kaffe"},
+    ],
 )
 async def test_an_installation_comes_back_as_it_was(store: SqlStore, over: dict[str, Any]) -> None:
     installation = an_installation(**over)
@@ -81,6 +85,22 @@ async def test_an_installation_comes_back_as_it_was(store: SqlStore, over: dict[
     async with store.begin() as unit:
         assert await unit.installations.get(SHOP) == installation
         assert await unit.installations.get("https://nobody.example/graphql/") is None
+
+
+async def test_an_installation_is_described_while_it_stands(store: SqlStore) -> None:
+    installation = an_installation()
+    gone = an_installation(shop=OTHER_SHOP, active=False, token=None)
+    await added(store, installation, gone)
+    new = AppIdentity(installation.app_id, "app", "3.24.1", "Kaffe")
+    async with store.begin() as unit:
+        assert await unit.installations.everywhere() == [installation]
+        await unit.installations.describe(SHOP, replace(new, app_id="QXBwOjk="))
+        assert await unit.installations.get(SHOP) == installation
+        await unit.installations.describe(OTHER_SHOP, replace(new, app_id=gone.app_id))
+        assert await unit.installations.get(OTHER_SHOP) == gone
+        await unit.installations.describe(SHOP, new)
+        described = await unit.installations.get(SHOP)
+    assert described == replace(installation, saleor_version="3.24.1", shop_name="Kaffe")
 
 
 async def test_an_installation_is_replaced(store: SqlStore) -> None:

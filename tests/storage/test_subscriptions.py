@@ -11,6 +11,7 @@ from app.domain.plan import IntervalUnit, Plan
 from app.domain.renewal import Renewal, RenewalReason, RenewalStatus, renewal_id
 from app.domain.schedule import Schedule
 from app.domain.subscription import (
+    Alike,
     PriceChange,
     Subscriber,
     Subscription,
@@ -20,7 +21,7 @@ from app.domain.subscription import (
 )
 from app.domain.transaction import ActionType, EventType, Report, ReportStatus, Session, report_id
 from app.storage.database import SqlStore
-from tests.builders import an_agreement
+from tests.builders import a_row_id, an_agreement, nok
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SOON = NOW + timedelta(seconds=45)
@@ -79,6 +80,41 @@ async def test_a_subscription_reads_back_as_it_was_and_stands_once(store: SqlSto
         assert await unit.subscriptions.get(OTHER_SHOP, subscription.id) is None
         assert await unit.subscriptions.subscriber(OTHER_SHOP, subscription.id) is None
         assert await unit.subscriptions.by_agreements(OTHER_SHOP, [subscription.agreement_id]) == {}
+
+
+async def test_those_that_cost_the_same_on_the_same_days_are_one_group(store: SqlStore) -> None:
+    """At the agreement's price, whenever that changes; lines tell only where it has none."""
+    agreements = {name: an_agreement(price=nok(price)) for name, price in (("1", 500), ("2", 500), ("3", 0))}
+    mine = {name: a_subscription(name, id=it.id) for name, it in agreements.items()}
+    paused = a_subscription("4", status=SubscriptionStatus.PAUSED, paused_until=date(2026, 4, 1), price_change=None)
+    ended = replace(mine["1"], id=a_row_id(), agreement_id="agr_5", status=SubscriptionStatus.ENDED)
+    theirs = replace(mine["1"], id=a_row_id(), shop=OTHER_SHOP)
+    agreements |= {"4": an_agreement(id=paused.id), "5": an_agreement(id=ended.id)}
+    async with store.begin() as unit:
+        for agreement in [*agreements.values(), an_agreement(id=theirs.id, shop=OTHER_SHOP)]:
+            await unit.agreements.add(agreement)
+        for it in (*mine.values(), paused, ended, theirs):
+            assert await unit.subscriptions.add(it, NOBODY)
+        plan, change = mine["1"].schedule.plan, (date(2026, 5, 1), nok(29_900))
+        schedule, active = Schedule(plan, date(2026, 1, 31), -1), SubscriptionStatus.ACTIVE
+        priced = Alike(2, schedule, date(2026, 2, 28), active, None, nok(500), change, ())
+        by_lines = replace(priced, count=1, price=nok(0), lines=mine["3"].lines)
+        rests = replace(
+            priced,
+            count=1,
+            status=SubscriptionStatus.PAUSED,
+            paused_until=date(2026, 4, 1),
+            price=nok(25_000),
+            change=None,
+        )
+        assert sorted(await unit.subscriptions.alike(SHOP), key=repr) == sorted([priced, by_lines, rests], key=repr)
+
+        await unit.agreements.save(replace(agreements["2"], price=nok(700)))
+        await unit.subscriptions.advance_all([replace(mine["1"], next_period=2, next_due=date(2026, 3, 31))])
+        dearer = replace(priced, count=1, price=nok(700))
+        advanced = replace(priced, count=1, schedule=replace(schedule, first_period=-2), next_due=date(2026, 3, 31))
+        found = sorted(await unit.subscriptions.alike(SHOP), key=repr)
+        assert found == sorted([dearer, advanced, by_lines, rests], key=repr)
 
 
 async def test_a_persons_data_is_sealed(store: SqlStore) -> None:
