@@ -11,7 +11,7 @@ from app.saleor.simulator.base import Record
 from app.saleor.simulator.catalog_models import Product, ProductVariant, ShippingMethodType, Voucher
 from app.saleor.simulator.checkout_models import Checkout
 from app.saleor.simulator.clock import Clock
-from app.saleor.simulator.models import App, Channel, Order, Payable, User
+from app.saleor.simulator.models import Address, App, Channel, Order, Payable, User
 
 Principal = App | User
 Amount = Decimal | int | str
@@ -33,6 +33,7 @@ class Records:
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
+        self.company_address: Address | None = None
         self.clock = clock
         self.listeners: list[Callable[[Event], None]] = []
         self.channels: dict[str, Channel] = {}

@@ -8,10 +8,13 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.middleware.cors import CORSMiddleware
 
 from app.saleor.simulator.control import Control
 from app.saleor.simulator.control_payments import PaymentControl
 from app.saleor.simulator.control_shop import ShopControl
+from app.saleor.simulator.dashboard import Dashboard
+from app.saleor.simulator.dashboard_parts import DashboardParts
 from app.saleor.simulator.outgoing import to_json
 from app.saleor.simulator.simulator import Simulator
 from app.saleor.simulator.views import app_view, checkout_view, delivery_view, order_view
@@ -20,6 +23,10 @@ _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=select_autoescape(),
     undefined=StrictUndefined,
+)
+
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="9" height="9" rx="2" fill="#394052"/></svg>'
 )
 
 
@@ -32,9 +39,13 @@ def create_app(simulator: Simulator) -> FastAPI:
             yield
 
     server = FastAPI(title="Saleor simulator", lifespan=lifespan)
+    # Saleor lets storefronts of any origin ask, unless ALLOWED_GRAPHQL_ORIGINS says otherwise.
+    server.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"])
     server.include_router(Control(simulator).router())
     server.include_router(PaymentControl(simulator).router())
     server.include_router(ShopControl(simulator).router())
+    server.include_router(DashboardParts(simulator, _TEMPLATES).router())
+    server.include_router(Dashboard(simulator, _TEMPLATES).router())
 
     @server.post("/graphql/")
     async def graphql(request: Request) -> Response:
@@ -52,6 +63,10 @@ def create_app(simulator: Simulator) -> FastAPI:
         if simulator.away:
             return _nobody_here(simulator.away)
         return JSONResponse(simulator.jwks())
+
+    @server.get("/favicon.ico")
+    async def icon() -> Response:
+        return Response(_ICON, media_type="image/svg+xml")
 
     @server.get("/", response_class=HTMLResponse)
     async def page() -> str:

@@ -37,7 +37,8 @@ class Simulator(Shop):
     """A shop that is reachable.
 
     `clients` makes the HTTP clients that installations and webhooks use; a test passes one with an ASGI transport.
-    `start` stops the clock at that moment; without it time passes. `schema_directory=None` serves the small schema.
+    `start` stops the clock at that moment; without it time passes, by `clock` if there is one.
+    `schema_directory=None` serves the small schema.
     """
 
     def __init__(
@@ -50,8 +51,9 @@ class Simulator(Shop):
         clients: ClientFactory = default_client,
         key: SigningKey | None = None,
         schema_directory: Path | None = COMPLETE,
+        clock: Clock | None = None,
     ) -> None:
-        super().__init__(name, Clock(start))
+        super().__init__(name, clock or Clock(start))
         self.site = Site(api_url, version)
         self.schema = schema_of(self.site.schema_version, schema_directory)
         self.key = key or SigningKey()

@@ -10,7 +10,9 @@ from typing import Any
 
 from graphql import GraphQLError
 
+from app.saleor.simulator import ids
 from app.saleor.simulator.api.fields import NotServed
+from app.saleor.simulator.api.order_search import like
 from app.saleor.simulator.base import Metadata
 from app.saleor.simulator.models import Order
 
@@ -26,20 +28,36 @@ _NEWEST_FIRST = {"field": "NUMBER", "direction": "DESC"}
 
 def filtered(orders: Sequence[Order], wanted: Arguments) -> list[Order]:
     """What all given fields of OrderFilterInput let through; a field that is not known here is refused."""
-    if unknown := set(wanted) - {"metadata", "created"}:
+    if unknown := set(wanted) - {"metadata", "created", "search", "ids", "numbers"}:
         raise NotServed(f"The simulator does not serve the fields {sorted(unknown)} of OrderFilterInput.")
     pairs, days = wanted.get("metadata") or [], wanted.get("created") or {}
+    if "ids" in wanted and "numbers" in wanted:
+        raise GraphQLError("'ids' and 'numbers` are not allowed to use together in filter.")
+    for global_id in wanted.get("ids") or []:
+        _check_order(global_id)
     since, until = _day(days.get("gte")), _day(days.get("lte"))
     return [
         order
         for order in orders
-        if all(_has(order.metadata, pair) for pair in pairs)
+        if all(has_pair(order.metadata, pair) for pair in pairs)
         and (since is None or _day_of(order) >= since)
         and (until is None or _day_of(order) <= until)
+        and (not wanted.get("ids") or order.id in wanted["ids"])
+        and (not wanted.get("numbers") or str(order.number) in wanted["numbers"])
+        and (not wanted.get("search") or like(order, wanted["search"]))
     ]
 
 
-def _has(metadata: Metadata, pair: Arguments) -> bool:
+def _check_order(global_id: str) -> None:
+    try:
+        kind, _key = ids.decode(global_id)
+    except ids.UnknownId:
+        kind = ""
+    if kind != "Order":
+        raise GraphQLError(f"Must receive an Order id. Got: {global_id}.")
+
+
+def has_pair(metadata: Metadata, pair: Arguments) -> bool:
     """Without a value, and with an empty one, the key is enough."""
     key, value = pair["key"], pair.get("value")
     return metadata.get(key) == value if value else key in metadata

@@ -17,6 +17,7 @@ SHOP: Fields = {
     "version": lambda _, request: _for_staff_and_apps(request, request.site.full_version),
     "schemaVersion": lambda _, request: request.site.schema_version,
     "domain": lambda _, request: request.site,
+    "companyAddress": lambda _, request: request.shop.company_address,
 }
 
 DOMAIN: Fields = {"host": plain("domain"), "url": plain("url"), "sslEnabled": plain("uses_ssl")}

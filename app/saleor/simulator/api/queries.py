@@ -8,6 +8,7 @@ from app.saleor.simulator import ids
 from app.saleor.simulator.api.checkouts import QUERY as CHECKOUTS
 from app.saleor.simulator.api.connection import filtered, page
 from app.saleor.simulator.api.fields import Fields, NotServed, Request
+from app.saleor.simulator.api.products import QUERY as PRODUCTS
 from app.saleor.simulator.api.transactions import QUERY as TRANSACTIONS
 from app.saleor.simulator.models import App, Channel, Order, User
 
@@ -78,6 +79,7 @@ def _me(_root: Any, request: Request) -> User | None:
 QUERY: Fields = (
     TRANSACTIONS
     | CHECKOUTS
+    | PRODUCTS
     | {
         "app": _app,
         "shop": lambda _, request: request.shop,
