@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,18 +11,22 @@ from app.domain.account import Installation
 from app.domain.errors import Misconfigured, Unavailable
 from app.domain.order import AGREEMENT_KEY, Order, OrderReport
 from app.domain.records import AppIdentity
+from app.saleor.assortment import AssortmentCalls
+from app.saleor.buyers import BuyerCalls
 from app.saleor.calls import object_of, read, texts_of, token_of
 from app.saleor.carts import pairs_of
 from app.saleor.problems import ProblemCalls
 from app.saleor.renewal_orders import RenewalOrderCalls, total_of
-from app.saleor.transactions import TransactionCalls, transactions_in
+from app.saleor.transactions import TransactionCalls, exceeds, transactions_in
 
 _MAX_KEYS_ANSWER, _MAX_KEYS = 65_536, 20
 _LONGEST_ID, _LONGEST_VERSION = 256, 60  # what Saleor allows, and what our columns hold
 _MAX_PAGES = 100  # of 100 orders each
+_LONGEST_NAME = 100
+_UNNAMED = "Saleor e-commerce"  # what a shop is called that nobody has given a name
 
 
-class SaleorClient(TransactionCalls, RenewalOrderCalls, ProblemCalls):
+class SaleorClient(TransactionCalls, RenewalOrderCalls, ProblemCalls, AssortmentCalls, BuyerCalls):
     """All that is asked of a shop; each group of calls has a file of its own."""
 
     async def identify(self, shop: str, token: str) -> AppIdentity:
@@ -32,11 +35,13 @@ class SaleorClient(TransactionCalls, RenewalOrderCalls, ProblemCalls):
         app_id, identifier = app.get("id"), app.get("identifier")
         if not isinstance(app_id, str) or not 0 < len(app_id) <= _LONGEST_ID:
             raise Misconfigured("the shop does not know this token")
-        version = object_of(data.get("shop")).get("version")
+        shop_ = object_of(data.get("shop"))
+        version = shop_.get("version")
         return AppIdentity(
             app_id,
             identifier if isinstance(identifier, str) else None,
             version[:_LONGEST_VERSION] if isinstance(version, str) else None,
+            _name_of(shop_),
         )
 
     async def key_set(self, shop: str) -> str:
@@ -114,15 +119,18 @@ def _order(found: Mapping[str, Any]) -> Order:
         metadata=pairs_of(found.get("metadata")),
         private_metadata=pairs_of(found.get("privateMetadata")),
         transactions=transactions_in(found),
-        unexplained=_exceeds(found, "totalCharged", "chargedAmount")
-        or _exceeds(found, "totalAuthorized", "authorizedAmount"),
+        unexplained=exceeds(found, "totalCharged", "chargedAmount")
+        or exceeds(found, "totalAuthorized", "authorizedAmount"),
     )
 
 
-def _exceeds(found: Mapping[str, Any], total: str, part: str) -> bool:
-    """More of the order is paid than its transactions say."""
-    parts = (Decimal(it[part]["amount"]) for it in found.get("transactions") or [])
-    return Decimal(found[total]["amount"]) > sum(parts, Decimal(0))
+def _name_of(shop: Mapping[str, Any]) -> str | None:
+    """The company's, which is what a merchant can write in the Dashboard; the site's where there is none."""
+    company = object_of(shop.get("companyAddress") or {}).get("companyName")
+    for name in (company, shop.get("name")):
+        if isinstance(name, str) and name.strip() not in {"", _UNNAMED}:
+            return name.strip()[:_LONGEST_NAME]
+    return None
 
 
 @dataclass(frozen=True, slots=True)

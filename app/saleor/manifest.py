@@ -7,9 +7,11 @@ from typing import Any
 from app.saleor.documents import ROOT, document
 from app.saleor.versions import version_of
 
+_SHAPED = ("webhooks", "extensions")
 # An app is told of its own removal from 3.23 on; before that the event needs MANAGE_APPS (facts: SALEOR 2).
 _LIFECYCLE_SINCE = (3, 23)
 _IDENTIFIERS_SINCE = (3, 23)
+_WIDGETS_SINCE = (3, 22)  # before that Saleor refuses a manifest that names such a place (facts: SALEOR 1.4)
 
 
 @cache
@@ -47,11 +49,20 @@ def schema_version(header: str | None) -> tuple[int, int]:
 def manifest(app_url: str, app_version: str, header: str | None) -> dict[str, Any]:
     """The manifest for a Saleor of that schema version."""
     version = schema_version(header)
-    body = {key: value for key, value in _template().items() if key != "webhooks"}
+    body = {key: value for key, value in _template().items() if key not in _SHAPED}
     body["version"] = app_version
+    body["appUrl"] = f"{app_url}/app"
     body["tokenTargetUrl"] = f"{app_url}/api/register"
     body["webhooks"] = [_webhook(hook, app_url, version) for hook in _template()["webhooks"] if _served(hook, version)]
+    if version >= _WIDGETS_SINCE:
+        body["extensions"] = [
+            _named(it, version) | {"url": body["appUrl"] + it["url"]} for it in _template()["extensions"]
+        ]
     return body
+
+
+def _named(entry: dict[str, Any], version: tuple[int, int]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "identifier" or version >= _IDENTIFIERS_SINCE}
 
 
 def _served(hook: dict[str, Any], version: tuple[int, int]) -> bool:
@@ -60,8 +71,7 @@ def _served(hook: dict[str, Any], version: tuple[int, int]) -> bool:
 
 def _webhook(hook: dict[str, Any], app_url: str, version: tuple[int, int]) -> dict[str, Any]:
     name = hook["identifier"]
-    shaped = {key: value for key, value in hook.items() if key != "identifier" or version >= _IDENTIFIERS_SINCE}
-    return shaped | {
+    return _named(hook, version) | {
         "targetUrl": f"{app_url}/api/webhooks/saleor/{name}",
         "query": document(f"subscriptions/{name}"),
         "isActive": True,

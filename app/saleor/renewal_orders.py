@@ -13,7 +13,7 @@ from app.domain.order import DraftOrder, RenewalOrder, SourceOrder
 from app.domain.subscription import Subscriber, SubscriptionLine
 from app.saleor.calls import Found, SaleorCalls, object_of, read
 from app.saleor.carts import lines_of
-from app.saleor.transactions import transactions_in
+from app.saleor.transactions import exceeds, transactions_in
 
 _ADDRESS = (
     "firstName",
@@ -119,6 +119,7 @@ def _renewal_order(found: Found) -> RenewalOrder:
         charge_status=str(found["chargeStatus"]),
         problems=tuple((str(it["code"]), str(it.get("message") or "")) for it in found.get("errors") or []),
         transactions=transactions_in(found),
+        unexplained=exceeds(found, "totalCharged", "chargedAmount"),
     )
 
 

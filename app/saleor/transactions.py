@@ -1,6 +1,7 @@
 """Saleor's transactions: made without amounts, looked at on their order, and told what happened at Vipps."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from app.domain.account import Installation
@@ -42,6 +43,11 @@ class TransactionCalls(SaleorCalls):
         data = await self._ask(installation, "queries/order-transactions", {"id": order})
         return read(transactions_in, object_of(data.get("order")), "the order's transactions")
 
+    async def order_of(self, installation: Installation, transaction: str) -> str | None:
+        data = await self._ask(installation, "queries/transaction-order", {"id": transaction})
+        found = object_of(object_of(data.get("transaction")).get("order")).get("id")
+        return found if isinstance(found, str) else None
+
     async def report_event(self, installation: Installation, report: Report) -> None:
         """What Saleor was told before it takes as done, whether it says so by `alreadyProcessed` or an error."""
         name, variables = "mutations/report-event", _variables(report)
@@ -62,6 +68,12 @@ def _variables(report: Report) -> dict[str, Any]:
     }
 
 
+def exceeds(order: Mapping[str, Any], total: str, part: str) -> bool:
+    """More of the order is paid than its transactions say."""
+    parts = (Decimal(it[part]["amount"]) for it in order.get("transactions") or [])
+    return Decimal(order[total]["amount"]) > sum(parts, Decimal(0))
+
+
 def transactions_in(order: Mapping[str, Any]) -> tuple[OrderTransaction, ...]:
     """Of an order that was asked for them."""
     return tuple(_transaction(found) for found in order.get("transactions") or [])
@@ -74,4 +86,5 @@ def _transaction(found: Found) -> OrderTransaction:
         psp_reference=str(found["pspReference"]),
         money=any(found[name]["amount"] > 0 for name in _AMOUNTS_WITH_MONEY),
         actor_app=actor if isinstance(actor, str) else None,
+        charged=found["chargedAmount"]["amount"] > 0,
     )

@@ -1,0 +1,39 @@
+"""What a shop has to sell subscriptions in: its channels, and whether a product is marked as one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.domain.account import Installation
+from app.domain.checkout import INTERVAL_KEY
+from app.domain.records import Channel
+from app.saleor.calls import SaleorCalls, read
+
+_MOST_CHANNELS = 20  # each is asked for apart, while staff wait
+
+
+class AssortmentCalls(SaleorCalls):
+    """The part of the Shop port that is about channels and products."""
+
+    async def channels(self, installation: Installation) -> Sequence[Channel]:
+        data = await self._ask(installation, "queries/channels", {})
+        return read(_channels, data, "the shop's list of channels")
+
+    async def subscription_product(self, installation: Installation) -> str | None:
+        """The name of some product of an active channel that is marked, itself or one of its variants."""
+        active = [it for it in await self.channels(installation) if it.active]
+        for channel in active[:_MOST_CHANNELS]:
+            variables = {"channel": channel.slug, "key": INTERVAL_KEY}
+            data = await self._ask(installation, "queries/subscription-products", variables)
+            if name := read(_first_name, data, "the shop's list of products"):
+                return name
+        return None
+
+
+def _channels(data: Mapping[str, Any]) -> Sequence[Channel]:
+    return [Channel(str(it["slug"]), str(it["name"]), it["isActive"] is True) for it in data["channels"]]
+
+
+def _first_name(data: Mapping[str, Any]) -> str:
+    products = [edge["node"] for edge in data["products"]["edges"]]
+    of_variants = [edge["node"]["product"] for edge in data["productVariants"]["edges"]]
+    return next((str(it["name"]) for it in [*products, *of_variants]), "")
