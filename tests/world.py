@@ -23,7 +23,8 @@ from app.saleor.simulator.keys import SigningKey
 from app.saleor.simulator.server import create_app as saleor_app
 from app.saleor.simulator.simulator import Simulator as SaleorSimulator
 from app.serving import create_app
-from app.usecases.accounts import create_client, set_account
+from app.usecases.accounts import set_account
+from app.usecases.clients import create_client
 from app.usecases.nightly import webhook_url
 from app.usecases.registrations import WebhookState, check_webhooks
 from app.usecases.sweep import Swept, sweep

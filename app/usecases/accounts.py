@@ -1,74 +1,120 @@
-"""Merchant accounts and API clients of a shop: set, checked, made, revoked."""
+"""Merchant accounts of a shop: set and checked."""
 
-import hashlib
-import re
-import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from app.domain.account import Account, ApiClient, ApiVersion, Caller, CallerKind, Scope
+from app.domain.account import Account, ApiVersion, Caller, CallerKind
 from app.domain.agreement import URL_MAX, AgreementStatus
 from app.domain.charge import MIN_LEAD_DAYS, check_retry_days
 from app.domain.dunning import DunningPolicy
-from app.domain.errors import Forbidden, InvalidInput, NotFound, ProviderError, Unauthenticated
+from app.domain.errors import Forbidden, IllegalState, InvalidInput, NotFound, ProviderError
 from app.domain.limits import LIST_AGREEMENTS
 from app.domain.provider import AccessToken
 from app.domain.records import AuditEntry
+from app.usecases.clients import NOT_INSTALLED, OPERATOR, hash_secret
 from app.usecases.known import account_for_channel
 from app.usecases.permits import require_permit
 from app.usecases.ports import Deps
 from app.usecases.registrations import check_webhooks
 
-_CLIENT_ID = re.compile(r"vrc_[0-9a-f]{24}")
 _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 _SHORTEST_SECRET = 16
-_NOT_INSTALLED = "this shop has not installed the app yet; install it from the Saleor Dashboard first"
+SET, SAME_CONNECTION = "account.set", "the connection stays as it was"
 
 
-async def set_account(deps: Deps, account: Account) -> Account:
-    """Make or replace a channel's account; agreements of an account that changes its environment stay with it."""
-    check_retry_days(account.retry_days)
-    if account.lead_days < MIN_LEAD_DAYS:
-        raise InvalidInput(f"lead days are {MIN_LEAD_DAYS} at least", field="lead-days")
-    _check_subscriptions(account)
-    if not account.msn.isascii() or not account.msn.isdigit():
-        raise InvalidInput("a merchant serial number has digits only", field="msn")
+async def set_account(
+    deps: Deps, account: Account, actor: str = OPERATOR, seen: str | None = None, *, apart: bool = False
+) -> Account:
+    """Make or replace a channel's account.
+
+    Agreements stay with the merchant serial number and the environment that they were made with. Where an account that
+    has some is to get others, a new one takes its place `apart` from it, and it goes on with its agreements under a
+    name of its own; without that InvalidInput is raised. `seen` is the mark of what whoever asks had before them:
+    raises IllegalState where it has changed since.
+    """
+    for mistake in mistakes(account):
+        raise mistake
     async with deps.store.begin() as unit:
-        if await unit.installations.get(account.shop) is None:
-            raise NotFound(
-                "this shop has not installed the app yet; install it from the Saleor Dashboard first", field="shop"
-            )
+        # Whoever else sets an account of this shop waits: what is read here stays true until it is written.
+        if await unit.installations.get(account.shop, lock=True) is None:
+            raise NotFound(NOT_INSTALLED, field="shop")
         mine = {it.channel: it for it in await unit.accounts.of_shop(account.shop)}
         before = mine.get(account.channel)
+        if seen is not None and seen != mark(before):
+            raise IllegalState("somebody changed this account meanwhile; look at it again")
         moved = before is not None and (before.environment, before.msn) != (account.environment, account.msn)
         if before is not None and moved and await unit.agreements.of_account(account.shop, before.id):
-            raise InvalidInput(
-                f"channel {account.channel} has agreements with the {before.environment} account {before.msn}, and an "
-                "agreement cannot move to another merchant serial number; set the new account for another channel",
-                field="msn",
-            )
+            if not apart or before.is_earlier:
+                raise InvalidInput(
+                    f"channel {account.channel} has agreements with the {before.environment} account {before.msn}, and "
+                    "they stay with it; set the new account apart from it",
+                    field="msn" if before.environment is account.environment else "environment",
+                )
+            await unit.accounts.put(before.made_way())
+            gone = AuditEntry(account.shop, actor, "account.made_way", before.id, deps.clock(), after=account.msn)
+            await unit.audit.add([gone])
+            before, account = None, replace(account, id=str(uuid.uuid4()))
         account = replace(account, id=before.id if before else account.id)
+        if account == before:
+            return account
         await unit.accounts.put(account)
         was = _told(before) if before else ""
+        same = before is not None and account.signs_in_like(before)
         what = AuditEntry(
-            account.shop, "operator:cli", "account.set", account.id, deps.clock(), before=was, after=_told(account)
+            account.shop,
+            actor,
+            SET,
+            account.id,
+            deps.clock(),
+            before=was,
+            after=_told(account),
+            reason=SAME_CONNECTION if same else "",
         )
         await unit.audit.add([what])
     return account
 
 
-def _check_subscriptions(account: Account) -> None:
-    """What renewals follow: raises for a zone that no calendar knows and an endpoint that anybody could listen to."""
+def mistakes(account: Account) -> Sequence[InvalidInput]:
+    """All that is wrong with it, each with the field it is about."""
+    found = []
+    for check in (_check_number, _check_retries, _check_lead, _check_zone, _check_notices):
+        try:
+            check(account)
+        except InvalidInput as mistake:
+            found.append(mistake)
+    return found
+
+
+def _check_number(account: Account) -> None:
+    if not account.msn.isascii() or not account.msn.isdigit():
+        raise InvalidInput("a merchant serial number has digits only", field="msn")
+
+
+def _check_retries(account: Account) -> None:
+    check_retry_days(account.retry_days)
+
+
+def _check_lead(account: Account) -> None:
+    if account.lead_days < MIN_LEAD_DAYS:
+        raise InvalidInput(f"lead days are {MIN_LEAD_DAYS} at least", field="lead-days")
+
+
+def _check_zone(account: Account) -> None:
+    """Raises for a zone that no calendar knows."""
     try:
         ZoneInfo(account.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInput(
             f"{account.time_zone!r:.60} is no time zone; write it like Europe/Oslo", field="time-zone"
         ) from None
+
+
+def _check_notices(account: Account) -> None:
+    """Raises for an endpoint that anybody could listen to."""
     if account.notify_url is None:
         return
     parts = urlsplit(account.notify_url)
@@ -79,6 +125,11 @@ def _check_subscriptions(account: Account) -> None:
         raise InvalidInput(
             f"notices are signed: give a secret of at least {_SHORTEST_SECRET} characters", field="notify-secret"
         )
+
+
+def mark(account: Account | None) -> str:
+    """Tells one state of an account from another, its secrets apart."""
+    return hash_secret(_told(account)) if account else "none"
 
 
 async def find_account(deps: Deps, shop: str, channel: str) -> Account | None:
@@ -94,6 +145,7 @@ def _told(account: Account) -> str:
         f"{account.api_version}, retry days {account.retry_days}, lead days {account.lead_days}, "
         f"agreement page {account.agreement_url or 'none'}, time zone {account.time_zone}, "
         f"dunning {_policy(account.dunning)}, "
+        f"first payments are {'reserved' if account.reserve_initial else 'collected'}, "
         f"renewal orders are complete {'when paid' if account.complete_when_paid else 'at once'}, "
         f"price notice {account.price_notice_days} days, notices to {account.notify_url or 'nobody'}"
     )
@@ -128,72 +180,17 @@ async def test_auth(deps: Deps, caller: Caller, channel: str | None) -> AuthTest
 
 
 @dataclass(frozen=True, slots=True)
-class NewClient:
-    client: ApiClient
-    secret: str
-
-
-async def create_client(deps: Deps, shop: str, name: str, scopes: Sequence[Scope]) -> NewClient:
-    """A machine's id and secret. The secret is shown now and never again: only its hash is kept."""
-    if not scopes:
-        raise InvalidInput("an API client without a scope can do nothing; give at least one", field="scope")
-    secret = secrets.token_urlsafe(32)
-    client = ApiClient(
-        id=f"vrc_{uuid.uuid4().hex[:24]}",
-        shop=shop,
-        name=name,
-        secret_hash=hash_secret(secret),
-        scopes=frozenset(scopes),
-        created_at=deps.clock(),
-    )
-    async with deps.store.begin() as unit:
-        if await unit.installations.get(shop) is None:
-            raise NotFound(
-                "this shop has not installed the app yet; install it from the Saleor Dashboard first", field="shop"
-            )
-        await unit.clients.put(client)
-        what = AuditEntry(shop, "operator:cli", "client.created", client.id, client.created_at, after=" ".join(scopes))
-        await unit.audit.add([what])
-    return NewClient(client, secret)
-
-
-async def revoke_client(deps: Deps, client_id: str) -> datetime:
-    now = deps.clock()
-    async with deps.store.begin() as unit:
-        client = await unit.clients.get(client_id)
-        if client is None:
-            raise NotFound(f"no API client {client_id:.60}", field="client")
-        await unit.clients.put(replace(client, revoked_at=client.revoked_at or now))
-        await unit.audit.add([AuditEntry(client.shop, "operator:cli", "client.revoked", client.id, now)])
-    return now
-
-
-def hash_secret(secret: str) -> str:
-    """The secret is 32 random bytes, so one round of SHA-256 is as good as a slow hash and costs a request nothing."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-async def client_caller(deps: Deps, client_id: str, secret: str) -> Caller:
-    """Who a pair of Basic credentials is; the same answer for an unknown id, a wrong secret and a revoked client."""
-    client = None
-    if _CLIENT_ID.fullmatch(client_id):
-        async with deps.store.begin() as unit:
-            client = await unit.clients.get(client_id)
-    known = client.secret_hash if client else hash_secret("")
-    right = secrets.compare_digest(known, hash_secret(secret))
-    if client is None or not right or client.revoked_at is not None:
-        raise Unauthenticated("unknown API client or wrong secret; make one with: client create")
-    return Caller(CallerKind.CLIENT, client.shop, client.id, client.scopes)
-
-
-@dataclass(frozen=True, slots=True)
 class AccountCheck:
-    """What an account can do now. `sign_in`, each version and `webhooks` say "ok" or what is wrong, in words."""
+    """What an account can do now. `sign_in`, each version and `webhooks` say "ok" or what is wrong, in words.
+
+    `error` is what keeps the account from working: that it cannot sign in, or that its version does not answer.
+    """
 
     account: Account
     sign_in: str
     versions: Mapping[ApiVersion, str]
     webhooks: str
+    error: ProviderError | None = None
 
     @property
     def good(self) -> bool:
@@ -202,28 +199,29 @@ class AccountCheck:
 
 OK = "ok"
 _JUST_NOW = timedelta(minutes=1)
+LIST_PATIENCE = 70.0  # seconds: five lists a minute, and whoever checks accounts can wait
 
 
-async def check_account(deps: Deps, account: Account, webhook_url: str, *, renew_webhook: bool = False) -> AccountCheck:
+async def check_account(
+    deps: Deps, account: Account, webhook_url: str, *, renew_webhook: bool = False, patience: float = LIST_PATIENCE
+) -> AccountCheck:
     """Sign in, ask both versions, and see that a webhook stands. Never raises for what Vipps answers."""
     try:
         await deps.provider(account).authenticate()
     except ProviderError as error:
-        return AccountCheck(account, error.message, {}, "not tried")
-    versions = {version: await _answers(deps, account, version) for version in ApiVersion}
+        return AccountCheck(account, error.message, {}, "not tried", error)
+    errors = {version: await _ask(deps, account, version, patience) for version in ApiVersion}
+    versions = {version: error.message if error else OK for version, error in errors.items()}
     state = await check_webhooks(deps, account, webhook_url, renew=renew_webhook)
-    return AccountCheck(account, OK, versions, state.text)
+    return AccountCheck(account, OK, versions, state.text, errors[account.api_version])
 
 
-async def _answers(deps: Deps, account: Account, version: ApiVersion) -> str:
+async def _ask(deps: Deps, account: Account, version: ApiVersion, patience: float) -> ProviderError | None:
     """A short list proves that a version is there; that something is not found would prove nothing."""
     provider = deps.provider(replace(account, api_version=version))
     try:
-        await require_permit(deps, account, LIST_AGREEMENTS, patience=_LIST_PATIENCE)
+        await require_permit(deps, account, LIST_AGREEMENTS, patience=patience)
         await provider.list_agreements(AgreementStatus.PENDING, deps.clock() - _JUST_NOW)
     except ProviderError as error:
-        return error.message
-    return OK
-
-
-_LIST_PATIENCE = 70.0  # seconds: five lists a minute, and whoever checks accounts can wait
+        return error
+    return None

@@ -16,6 +16,7 @@ from app.domain.agreement import (
     InitialCharge,
     Pricing,
     TransactionType,
+    check_url,
 )
 from app.domain.batch import BatchResult, check_size
 from app.domain.charge import KEY_SLOT
@@ -28,7 +29,7 @@ from app.domain.records import AgreementFilter, AuditEntry, Page
 from app.domain.subscription import Subscription, SubscriptionStatus
 from app.usecases.batches import Malformed, each_once
 from app.usecases.charges import digest
-from app.usecases.drafts import draft_once, new_row, page_of
+from app.usecases.drafts import draft_once, new_row, page_of, way_back
 from app.usecases.ending import end
 from app.usecases.known import account_for_channel, check_opaque, find_agreement, find_agreements, refresh_agreement
 from app.usecases.operations import new_operation, perform, request_of
@@ -90,6 +91,7 @@ async def create_agreement(deps: Deps, caller: Caller, wish: AgreementWish) -> A
         customer=caller.id if caller.own_only else wish.customer,
         initial_order=wish.initial_order,
         slot=_slot(caller, account, wish),
+        return_url=wish.redirect_url,
     )
     return await draft_once(deps, caller, account, row, draft)
 
@@ -110,6 +112,7 @@ def _slot(caller: Caller, account: Account, wish: AgreementWish) -> str | None:
 
 
 def _draft(deps: Deps, account: Account, wish: AgreementWish, row_id: str) -> AgreementDraft:
+    check_url(wish.redirect_url, "redirectUrl", app_schemes=True)
     currency = currency_of(wish.currency)
     initial = campaign = None
     if wish.initial_charge:
@@ -120,19 +123,12 @@ def _draft(deps: Deps, account: Account, wish: AgreementWish, row_id: str) -> Ag
         if end is None or end.tzinfo is None or end <= deps.clock():
             raise InvalidInput("a campaign needs an end in the future, with a time zone", field="campaign.end")
         campaign = Campaign(Money(wish.campaign_price, currency), end)
-    agreement_url = wish.agreement_url or page_of(account, row_id)
-    if not agreement_url:
-        raise InvalidInput(
-            "Vipps wants a page where the customer manages the agreement: give merchantAgreementUrl, "
-            "or set one for the account with: account set --agreement-url",
-            field="merchantAgreementUrl",
-        )
     return AgreementDraft(
         price=Money(wish.price, currency),
         plan=Plan(wish.unit, wish.count),
         product_name=wish.product_name,
-        redirect_url=wish.redirect_url,
-        agreement_url=agreement_url,
+        redirect_url=way_back(deps, row_id, wish.redirect_url),
+        agreement_url=wish.agreement_url or page_of(deps, account, row_id),
         product_description=wish.product_description,
         initial_charge=initial,
         campaign=campaign,

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 
-from app.domain.account import Account, Installation, system
+from app.domain.account import Installation, system
 from app.domain.agreement import (
     PRODUCT_DESCRIPTION_MAX,
     PRODUCT_NAME_MAX,
@@ -14,9 +14,10 @@ from app.domain.agreement import (
     AgreementDraft,
     AgreementStatus,
     InitialCharge,
+    TransactionType,
     check_url,
 )
-from app.domain.charge import DESCRIPTION_MAX, KEY_SLOT, Charge, ChargeOrigin
+from app.domain.charge import DESCRIPTION_MAX, KEY_SLOT, Charge
 from app.domain.checkout import Cart, SessionAnswer, SessionRequest, Terms, terms_of
 from app.domain.errors import (
     Duplicate,
@@ -35,8 +36,8 @@ from app.domain.records import AuditEntry
 from app.domain.session_answers import NOT_HERE, answer_of, failure
 from app.domain.transaction import Session
 from app.usecases.charges import digest, refresh_charge
-from app.usecases.drafts import draft_once, new_row, page_of
-from app.usecases.known import account_for_channel, account_of, observe_charges, refresh_agreement
+from app.usecases.drafts import draft_once, new_row, page_of, way_back
+from app.usecases.known import account_for_channel, find_initial, refresh_agreement
 from app.usecases.ports import Deps
 from app.usecases.starting import start_soon
 
@@ -79,9 +80,12 @@ async def _begin(deps: Deps, shop: str, request: SessionRequest) -> SessionAnswe
     _check_amount(request, terms)
     account = await account_for_channel(deps, shop, request.cart.channel)
     row_id = str(uuid.uuid5(_ROWS, f"{shop} {request.transaction} {request.idempotency_key}"))
-    draft = _draft(account, request, terms, row_id)
+    return_url = _return_url(request.data)
+    redirect, page = way_back(deps, row_id, return_url), page_of(deps, account, row_id)
+    taken = terms.transaction_type or account.usual_initial
+    draft = _draft(request, terms, row_id, taken, redirect=redirect, page=page)
     slot = KEY_SLOT + digest("saleor", request.transaction, request.idempotency_key)
-    row = new_row(deps, account, draft, row_id, customer=request.cart.customer, slot=slot)
+    row = new_row(deps, account, draft, row_id, customer=request.cart.customer, slot=slot, return_url=return_url)
     session = await _stored(deps, request, terms, row)
     row = await draft_once(deps, system(shop), account, row, draft)
     if row.status is AgreementStatus.PENDING:
@@ -99,22 +103,19 @@ def _check_amount(request: SessionRequest, terms: Terms) -> None:
         raise InvalidInput(text, field="amount")
 
 
-def _draft(account: Account, request: SessionRequest, terms: Terms, row_id: str) -> AgreementDraft:
+def _draft(
+    request: SessionRequest, terms: Terms, row_id: str, taken: TransactionType, *, redirect: str, page: str
+) -> AgreementDraft:
     """What the customer is asked to approve; where nothing is paid now (trial, voucher) without an initial charge."""
-    page = page_of(account, row_id)
-    if page is None:
-        raise Misconfigured(
-            "Vipps wants a page where the customer manages the agreement; set one with: account set --agreement-url"
-        )
     name = _plain(terms.product_name, PRODUCT_NAME_MAX) or "Subscription"
     initial = None
     if request.amount.minor:
-        initial = InitialCharge(request.amount, name[:DESCRIPTION_MAX], terms.transaction_type, f"vr-{row_id}")
+        initial = InitialCharge(request.amount, name[:DESCRIPTION_MAX], taken, f"vr-{row_id}")
     return AgreementDraft(
         price=terms.price,
         plan=terms.plan,
         product_name=name,
-        redirect_url=_return_url(request.data),
+        redirect_url=redirect,
         agreement_url=page,
         product_description=_description(request.cart),
         initial_charge=initial,
@@ -249,10 +250,7 @@ async def _look(deps: Deps, session: Session, row: Agreement) -> None:
 
 async def _find_initial(deps: Deps, session: Session, row: Agreement) -> Charge | None:
     """The initial charge of which Vipps' answer to the draft did not tell."""
-    account = await account_of(deps, row.shop, row.account_id)
-    seen = await deps.provider(account).list_charges(row.agreement_id or "")
-    rows = await observe_charges(deps, ACTOR, row, seen)
-    initial = next((it for it in rows.values() if it.origin is ChargeOrigin.INITIAL), None)
+    initial = await find_initial(deps, ACTOR, row)
     if initial is not None:
         async with deps.store.begin() as unit:
             await unit.charges.link_transaction(session.shop, initial.id, session.id)
@@ -266,6 +264,6 @@ async def gateway_initialize(deps: Deps, installation: Installation, channel: st
         account = await account_for_channel(deps, installation.shop, channel)
     except (InvalidInput, Misconfigured):
         return {"ok": False, "reason": NOT_HERE}
-    if account.agreement_url is None or account.client_secret is None:
+    if account.client_secret is None:
         return {"ok": False, "reason": NOT_HERE}
     return {"ok": True, "channel": channel, "currency": currency}

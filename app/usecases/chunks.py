@@ -17,6 +17,7 @@ from app.usecases.permits import permitted, told_to_wait
 from app.usecases.ports import Deps, Job
 from app.usecases.retries import today
 from app.usecases.sending import (
+    ALWAYS_THE_SAME,
     Sent,
     being_made,
     held,
@@ -161,8 +162,9 @@ def _answered(deps: Deps, charge: Charge, answers: Mapping[str, Rejected | None]
     error = answers[charge.order_id]
     if error is None:
         return being_made(deps, charge)
-    if charge.attempts > 1:
-        # It may have been made by an attempt whose answer was lost: looked for before a no is believed.
+    if charge.attempts > 1 or charge.origin in ALWAYS_THE_SAME:
+        # It may have been made by an attempt whose answer was lost, or before the database was restored from a backup:
+        # looked for before a no is believed.
         return later(deps, charge, OutcomeUnknown(error.message))
     return rejected(deps, charge, error)
 

@@ -55,7 +55,9 @@ def new_row(
     customer: str | None,
     initial_order: str | None = None,
     slot: str | None,
+    return_url: str | None = None,
 ) -> Agreement:
+    """`return_url` is where the shop wants the customer back, where we send them on (`way_back`)."""
     return Agreement(
         id=row_id,
         shop=account.shop,
@@ -74,16 +76,26 @@ def new_row(
         pricing=draft.pricing,
         campaign=draft.campaign,
         max_amount=draft.suggested_max,
+        return_url=return_url if draft.redirect_url != return_url else None,
     )
 
 
-def page_of(account: Account, row_id: str) -> str | None:
-    """The account's page with the agreement's own reference: Vipps asks for a link to that very agreement (VIPPS 15.5).
+def way_back(deps: Deps, row_id: str, url: str) -> str:
+    """Where Vipps sends the customer: our page, which waits for the outcome and sends them on to the shop's `url`.
 
-    It also tells our draft from others, should Vipps' answer be lost.
+    An app's own scheme is left to Vipps, because no page in a browser opens it for certain.
+    """
+    return deps.return_url(row_id) if urlsplit(url).scheme in {"http", "https"} else url
+
+
+def page_of(deps: Deps, account: Account, row_id: str) -> str:
+    """Where the customer manages a new agreement: Vipps asks for a link to that very agreement (VIPPS 15.5).
+
+    The account's own page with the agreement's reference, or ours. The reference in it also tells our draft from
+    others, should Vipps' answer be lost.
     """
     if account.agreement_url is None:
-        return None
+        return deps.my_url(row_id, 0)
     parts = urlsplit(account.agreement_url)
     query = "&".join(part for part in (parts.query, f"agreement={row_id}") if part)
     return parts._replace(query=query).geturl()

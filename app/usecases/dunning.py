@@ -9,17 +9,16 @@ from app.domain.dunning import GiveUp, Step, StepKind
 from app.domain.notice import NoticeKind
 from app.domain.records import AuditEntry
 from app.domain.renewal import RENEWAL_SLOT, Renewal, RenewalReason, RenewalStatus
-from app.domain.subscription import Subscription, SubscriptionStatus
+from app.domain.subscription import UNPAID, Subscription, SubscriptionStatus
 from app.usecases.ending import end
 from app.usecases.notices import note, soon
 from app.usecases.planning import local_day
 from app.usecases.ports import Deps, Unit
 from app.usecases.renewal_orders import take_away
 from app.usecases.renewal_work import PROBLEMS, Work, entry, facts, put, rested, settle, went_away
+from app.usecases.unpaid import FAILURES
 
-UNPAID = "UNPAID"  # why a subscription is on hold; staff's own words are never this
 _HELD = "subscription.held"
-_FAILURES = frozenset({RenewalReason.CHARGE_FAILED, RenewalReason.CHARGE_REJECTED})
 
 
 def slot_of(renewal: Renewal, attempt: int) -> str:
@@ -29,7 +28,7 @@ def slot_of(renewal: Renewal, attempt: int) -> str:
 
 def in_dunning(renewal: Renewal) -> bool:
     """It waits for the day of its next charge, and no event brings that day nearer."""
-    return renewal.status is RenewalStatus.WAITING and renewal.reason in _FAILURES
+    return renewal.status is RenewalStatus.WAITING and renewal.reason in FAILURES
 
 
 async def charge_failed(deps: Deps, work: Work, charge: Charge) -> None:
@@ -39,7 +38,12 @@ async def charge_failed(deps: Deps, work: Work, charge: Charge) -> None:
     reason = RenewalReason.CHARGE_REJECTED if rejected else RenewalReason.CHARGE_FAILED
     text = ": ".join(part for part in (charge.failure_code, charge.failure) if part) or "Vipps gave no reason"
     failed = replace(
-        work.renewal, reason=reason, reason_text=text, charge_row=None, failed_on=work.renewal.failed_on or today
+        work.renewal,
+        reason=reason,
+        reason_text=text,
+        charge_row=None,
+        failed_on=work.renewal.failed_on or today,
+        hindered_on=None,
     )
     if work.subscription.status in {SubscriptionStatus.ENDED, SubscriptionStatus.HELD}:
         await give_up(deps, work, failed, GiveUp.CONTINUE)
@@ -55,7 +59,8 @@ async def _retry(deps: Deps, work: Work, failed: Renewal, next_: Step) -> None:
     """The same order with a new charge, which is due on that day and made so many days before it as Vipps wants."""
     day = next_.on - timedelta(days=work.account.lead_days)
     at = max(datetime.combine(day, time(), UTC), deps.clock())
-    data = facts(work, reason=failed.reason, text=failed.reason_text, next_attempt=next_.on.isoformat())
+    told = {"next_attempt": next_.on.isoformat(), "pay_url": deps.pay_url(failed.id)}
+    data = facts(work, reason=failed.reason, text=failed.reason_text, **told)
     after = rested(replace(failed, status=RenewalStatus.WAITING), at)
     await settle(deps, work, after, (NoticeKind.RENEWAL_FAILED, data, f"failed/{failed.attempt}"))
 
@@ -67,7 +72,9 @@ async def give_up(deps: Deps, work: Work, failed: Renewal, then: GiveUp) -> None
         reason = f"period {failed.period} stayed unpaid: {failed.reason}"
         await end(deps, system(failed.shop), work.subscription, reason)
     after = rested(replace(failed, status=RenewalStatus.FAILED, charge_row=None), None)
-    data = facts(work, reason=after.reason, text=after.reason_text, next_attempt=None, then=then.value)
+    held = then is GiveUp.HOLD or work.subscription.status is SubscriptionStatus.HELD
+    link = deps.pay_url(failed.id) if held and failed.reason in FAILURES else None
+    data = facts(work, reason=after.reason, text=after.reason_text, next_attempt=None, then=then.value, pay_url=link)
     async with deps.store.begin() as unit:
         await put(unit, after)
         await unit.audit.add([entry(deps, work.renewal, after)])
@@ -108,6 +115,10 @@ async def end_long_held(deps: Deps, shop: str) -> int:
             if account is None or days is None or it.reason != UNPAID:
                 continue
             since = await held_since(deps, it)
+            async with deps.store.begin() as unit:
+                paying = await unit.recoveries.open_of(shop, it.id)
+            if paying is not None:
+                continue
             if since is not None and since + timedelta(days=days) <= deps.clock():
                 await end(deps, system(shop), it, f"it was on hold for {days} days, and a period stayed unpaid")
                 ended += 1

@@ -1,6 +1,7 @@
 """Ending a subscription: what is reserved is captured first, what is open is taken back, the agreement stops last."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from app.domain.account import Caller, system
 from app.domain.agreement import Agreement
@@ -9,12 +10,14 @@ from app.domain.errors import IllegalState, NotFound, Rejected
 from app.domain.notice import NoticeKind
 from app.domain.operation import Operation, OperationKind
 from app.domain.records import AuditEntry
+from app.domain.renewal import RenewalStatus
 from app.domain.subscription import Subscription, SubscriptionStatus
 from app.usecases.known import account_of, observe_charges
 from app.usecases.money_moves import ChargeMove, move
 from app.usecases.notices import note, soon
 from app.usecases.operations import new_operation, resume_operation
 from app.usecases.ports import Deps, Job, Unit
+from app.usecases.unpaid import given_up
 
 
 async def end(deps: Deps, caller: Caller, subscription: Subscription, reason: str) -> Subscription:
@@ -29,16 +32,18 @@ async def end(deps: Deps, caller: Caller, subscription: Subscription, reason: st
     if agreement is None or agreement.agreement_id is None:
         raise NotFound(f"no agreement {subscription.agreement_id}", field="agreementId")
     if not agreement.status.final:
-        await _capture_reserved(deps, agreement)
+        await capture_reserved(deps, agreement)
     notice_id, stop = None, None
     async with deps.store.begin() as unit:
         current = await unit.subscriptions.get(shop, subscription.id, lock=True) or subscription
+        if current.moved_to is not None:
+            raise IllegalState(f"it goes on with agreement {current.moved_to}: end that one", field="agreementId")
         if current.status is SubscriptionStatus.ENDED:
             return current
         ended = current.ended(reason)
         await unit.subscriptions.save(ended)
         if not agreement.status.final:
-            stop = await _to_stop(unit, deps, caller, agreement)
+            stop = await to_stop(unit, deps, caller, agreement)
         open_ = [it.id for it in await unit.renewals.of_subscription(shop, ended.id) if not it.status.final]
         for renewal_id in open_:
             await unit.renewals.wake(shop, renewal_id, deps.clock())
@@ -54,21 +59,41 @@ async def end(deps: Deps, caller: Caller, subscription: Subscription, reason: st
     return ended
 
 
-async def end_stopped(deps: Deps, agreement: Agreement) -> Subscription | None:
-    """Vipps says that the agreement is over: so is its subscription, if it has one that lives."""
+async def end_stopped(deps: Deps, agreement: Agreement, looked_at: str | None = None) -> Subscription | None:
+    """Vipps says that the agreement is over: so is its subscription, if it has one that lives.
+
+    Unless its customer may have approved another one, by the link of a failed period: that is looked at first, and
+    whoever looks at that renewal calls this again with its id.
+    """
     if not agreement.status.final:
         return None
     async with deps.store.begin() as unit:
         found = await unit.subscriptions.get(agreement.shop, agreement.id)
         agreement = await unit.agreements.by_row(agreement.shop, agreement.id) or agreement
-    if found is None or found.status is SubscriptionStatus.ENDED:
+        if found is None or found.status is SubscriptionStatus.ENDED:
+            return None
+        by_link = await _payable_by_link(unit, found)
+        if by_link is not None and by_link != looked_at:
+            await unit.renewals.wake(found.shop, by_link, deps.clock())
+    if by_link is not None and by_link != looked_at:
+        await deps.jobs.enqueue(Job.RENEW, found.shop, [by_link])
         return None
     who = {"USER": "the customer, in the Vipps app", "MERCHANT": "the shop", "ADMIN": "Vipps"}
     reason = f"the agreement was stopped by {who.get(agreement.stopped_by or '', 'the customer or the shop')}"
     return await end(deps, system(agreement.shop), found, reason)
 
 
-async def _capture_reserved(deps: Deps, agreement: Agreement) -> None:
+async def _payable_by_link(unit: Unit, subscription: Subscription) -> str | None:
+    """The period whose link is being followed, or may have been before a backup."""
+    recovery = await unit.recoveries.open_of(subscription.shop, subscription.id)
+    if recovery is not None:
+        return recovery.renewal_id
+    rows = await unit.renewals.of_subscription(subscription.shop, subscription.id)
+    waits = (it for it in rows if it.status is RenewalStatus.WAITING and it.failed_on is not None and it.dead is None)
+    return next((it.id for it in (*waits, *given_up(subscription, rows))), None)
+
+
+async def capture_reserved(deps: Deps, agreement: Agreement) -> None:
     """Vipps releases what is reserved when the agreement stops, and the customer has what it was for (VIPPS 6.13).
 
     Vipps is asked what that is: an initial charge has no row here until somebody looks at it.
@@ -93,13 +118,18 @@ async def _capture_reserved(deps: Deps, agreement: Agreement) -> None:
             raise item.error
 
 
-async def _to_stop(unit: Unit, deps: Deps, caller: Caller, agreement: Agreement) -> Operation | None:
-    """The stored wish to stop it, for whoever comes first; None where that is under way already."""
+async def to_stop(
+    unit: Unit, deps: Deps, caller: Caller, agreement: Agreement, at: datetime | None = None
+) -> Operation | None:
+    """The stored wish to stop it (at once, or not before `at`), for whoever comes first; None where that is under way
+    already.
+    """
     account = await unit.accounts.get(agreement.shop, agreement.account_id)
     operation = replace(
         new_operation(deps, caller, agreement, OperationKind.STOP, {}),
         attempts=0,
         lease_until=None,
+        next_attempt_at=at,
         api_version=account.api_version.value if account else None,
     )
     return operation if await unit.operations.add(operation) else None

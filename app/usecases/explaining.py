@@ -1,4 +1,4 @@
-"""Explain a charge: everything we know of it, in the order in which it happened."""
+"""Explain a charge or an agreement: everything we know of it, in the order in which it happened."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +23,11 @@ class Moment:
     text: str
     context_id: str | None = None
 
+    @property
+    def is_call(self) -> bool:
+        """Whether it is a call to Vipps and its answer, and not something that happened."""
+        return self.what.startswith("call.")
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -34,14 +39,41 @@ class Explanation:
 
 async def explain_charge(deps: Deps, caller: Caller, name: str) -> Explanation:
     """By charge id, order id or Saleor's order id; our own books only, so nobody is asked anything."""
-    caller.require(Scope.CHARGES_READ)
-    if caller.own_only:
-        raise Forbidden("the story of a charge names staff and machines; ask the shop")
+    _require_shop(caller)
     async with deps.store.begin() as unit:
         for charge in await unit.charges.named(caller.shop, name):
             agreement = await unit.agreements.get(caller.shop, charge.agreement_id)
             return await _explanation(unit, charge, agreement)
     raise NotFound(f"no charge {name:.60}", field="chargeId")
+
+
+async def explain_row(deps: Deps, caller: Caller, charge_row: str) -> Explanation:
+    """By our own id of the charge, which no other charge of the shop shares."""
+    _require_shop(caller)
+    async with deps.store.begin() as unit:
+        charge = await unit.charges.get(caller.shop, charge_row)
+        if charge is None:
+            raise NotFound("no such charge", field="chargeId")
+        return await _explanation(unit, charge, await unit.agreements.get(caller.shop, charge.agreement_id))
+
+
+async def explain_agreement(deps: Deps, caller: Caller, agreement: Agreement) -> Sequence[Moment]:
+    """What happened to the agreement and to the subscription on it; its charges have stories of their own."""
+    _require_shop(caller)
+    name = agreement.agreement_id or agreement.id
+    async with deps.store.begin() as unit:
+        entries = [
+            *await unit.audit.of_object(caller.shop, name),
+            *await unit.audit.of_object(caller.shop, agreement.id),
+        ]
+        calls = [it for it in await unit.calls.of_agreement(caller.shop, name) if it.charge_id is None]
+    return sorted([told_of(it) for it in entries] + [_called(it) for it in calls], key=lambda moment: moment.at)
+
+
+def _require_shop(caller: Caller) -> None:
+    caller.require(Scope.CHARGES_READ)
+    if caller.own_only:
+        raise Forbidden("the story of a charge names staff and machines; ask the shop")
 
 
 async def _explanation(unit: Unit, charge: Charge, agreement: Agreement | None) -> Explanation:
@@ -54,11 +86,11 @@ async def _explanation(unit: Unit, charge: Charge, agreement: Agreement | None) 
     about = [call for call in calls if call.charge_id in names or call.idempotency_key == charge.idempotency_key]
     if charge.batch_id is not None:
         about += await unit.calls.of_key(charge.shop, key_for("create-charges", charge.batch_id))
-    moments = [_told(it) for it in entries] + [_called(it) for it in about]
+    moments = [told_of(it) for it in entries] + [_called(it) for it in about]
     return Explanation(charge, agreement, operations, sorted(moments, key=lambda moment: moment.at))
 
 
-def _told(entry: AuditEntry) -> Moment:
+def told_of(entry: AuditEntry) -> Moment:
     change = f"{entry.before} → {entry.after}" if entry.before and entry.before != entry.after else entry.after
     text = ": ".join(part for part in (change, entry.reason) if part)
     return Moment(entry.at, entry.action, entry.actor, text)

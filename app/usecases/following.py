@@ -47,9 +47,12 @@ async def send_charges(deps: Deps, shop: str, charge_row_ids: Sequence[str]) -> 
     await send_chunk(deps, shop, [it.id for it in open_ if not _made_for_order(it)])
 
 
+_OF_RENEWALS = frozenset({ChargeOrigin.RENEWAL, ChargeOrigin.INITIAL})
+
+
 def _made_for_order(charge: Charge) -> bool:
-    """What becomes of a renewal's order is the renewal's to say."""
-    return charge.saleor_order is not None and charge.origin is not ChargeOrigin.RENEWAL
+    """What becomes of a renewal's order is the renewal's to say, also where its customer paid it by a new agreement."""
+    return charge.saleor_order is not None and charge.origin not in _OF_RENEWALS
 
 
 async def _by_way_of_order(deps: Deps, charge: Charge) -> None:

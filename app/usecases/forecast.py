@@ -8,14 +8,14 @@ from datetime import date, timedelta
 from app.domain.account import Caller, Scope
 from app.domain.charge import Charge
 from app.domain.errors import Forbidden, InvalidInput
+from app.domain.figures import Expected, price_of
 from app.domain.money import Currency, Money
-from app.domain.renewal import Renewal, RenewalFilter, RenewalStatus
-from app.domain.subscription import Alike, Subscription, SubscriptionLine, SubscriptionStatus
-from app.usecases.ports import Deps
+from app.domain.records import Page
+from app.domain.renewal import Renewal, RenewalFilter
+from app.domain.subscription import Alike, Subscription, SubscriptionStatus
+from app.usecases.ports import Deps, Unit
 
 MOST_DAYS = 400
-_PAGE = 2000
-_OPEN = frozenset({RenewalStatus.PLANNED, RenewalStatus.WAITING, RenewalStatus.CHARGING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +53,34 @@ async def forecast(deps: Deps, caller: Caller, since: date, until: date, currenc
     _require_shop(caller)
     if not since <= until <= since + timedelta(days=MOST_DAYS):
         raise InvalidInput(f"from and to span 0 to {MOST_DAYS} days", field="to")
-    counts: Counter[tuple[date, Currency]] = Counter()
-    totals: Counter[tuple[date, Currency]] = Counter()
     async with deps.store.begin() as unit:
         groups = await unit.subscriptions.alike(caller.shop)
-    for alike in groups:
-        for day in _due_days(alike, since, until):
-            amount = _cost(alike, day)
-            counts[day, amount.currency] += alike.count
-            totals[day, amount.currency] += alike.count * amount.minor
-    await _add_planned(deps, caller.shop, RenewalFilter(_OPEN, due_from=since, due_to=until), counts, totals)
-    most = Counter[Currency]()
-    for (_, of), number in counts.items():
-        most[of] += number
+        found = by_currency(await to_renew(unit, caller.shop, groups, since, until))
+    most = Counter({of: sum(day.count for day in days) for of, days in found.items()})
     mine = currency or next((of for of, _ in most.most_common(1)), Currency.NOK)
-    days = [Day(day, number, Money(totals[day, of], of)) for (day, of), number in sorted(counts.items()) if of is mine]
-    return Forecast(mine, days, sorted(most))
+    return Forecast(mine, found.get(mine, []), sorted(most))
+
+
+async def to_renew(unit: Unit, shop: str, groups: Sequence[Alike], since: date, until: date) -> Sequence[Expected]:
+    """Periods that are renewals already and not collected yet, and those that the schedules say after them."""
+    planned = await unit.figures.renewals_to_come(shop, since, until)
+    return [
+        *planned,
+        *(Expected(day, it.count, _cost(it, day)) for it in groups for day in _due_days(it, since, until)),
+    ]
+
+
+def by_currency(expected: Sequence[Expected]) -> Mapping[Currency, Sequence[Day]]:
+    counts: Counter[tuple[Currency, date]] = Counter()
+    totals: Counter[tuple[Currency, date]] = Counter()
+    for it in expected:
+        price = price_of(it.price, it.lines)
+        counts[price.currency, it.day] += it.count
+        totals[price.currency, it.day] += it.count * price.minor
+    found: dict[Currency, list[Day]] = {}
+    for (of, day), count in sorted(counts.items()):
+        found.setdefault(of, []).append(Day(day, count, Money(totals[of, day], of)))
+    return found
 
 
 def _due_days(alike: Alike, since: date, until: date) -> Sequence[date]:
@@ -85,36 +97,7 @@ def _due_days(alike: Alike, since: date, until: date) -> Sequence[date]:
 def _cost(alike: Alike, day: date) -> Money:
     if alike.change is not None and day >= alike.change[0]:
         return alike.change[1]
-    return _amount(alike.price, alike.lines)
-
-
-def _amount(price: Money, lines: Sequence[SubscriptionLine]) -> Money:
-    """The agreement's price; where it has none of its own, what the lines cost as far as that is fixed."""
-    return price if price.minor else Money(sum((it.unit_price or 0) * it.quantity for it in lines), price.currency)
-
-
-async def _add_planned(
-    deps: Deps,
-    shop: str,
-    wanted: RenewalFilter,
-    counts: Counter[tuple[date, Currency]],
-    totals: Counter[tuple[date, Currency]],
-) -> None:
-    """Periods that are renewals already and not collected yet; their subscriptions are scheduled after them."""
-    place: tuple[date, str] | None = None
-    while True:
-        async with deps.store.begin() as unit:
-            rows = await unit.renewals.page(shop, wanted, place, _PAGE)
-            names = [it.agreement_id for it in rows]
-            agreements = await unit.agreements.many(shop, names)
-            subscriptions = await unit.subscriptions.by_agreements(shop, names)
-        for it in rows:
-            amount = it.amount or _amount(agreements[it.agreement_id].price, subscriptions[it.agreement_id].lines)
-            counts[it.due, amount.currency] += 1
-            totals[it.due, amount.currency] += amount.minor
-        if len(rows) < _PAGE:
-            return
-        place = (rows[-1].due, rows[-1].id)
+    return price_of(alike.price, alike.lines)
 
 
 async def list_renewals(
@@ -123,7 +106,7 @@ async def list_renewals(
     """A page of the shop's periods, the latest due first, and the number of all that match."""
     _require_shop(caller)
     async with deps.store.begin() as unit:
-        rows = await unit.renewals.page(caller.shop, wanted, after, limit)
+        rows = await unit.renewals.page(caller.shop, wanted, Page(limit, after))
         return rows, await unit.renewals.count(caller.shop, wanted)
 
 

@@ -16,7 +16,7 @@ from app.domain.errors import (
 )
 from app.domain.records import AuditEntry, InboxEntry
 from app.usecases.keys import KeyRing, key_ids
-from app.usecases.ports import Deps, Job
+from app.usecases.ports import Deps, Job, Unit
 
 ORDER_EVENTS = frozenset({"order_created", "order_confirmed", "order_updated", "order_metadata_updated"})
 APP_DELETED = "app_deleted"
@@ -41,6 +41,7 @@ async def register(deps: Deps, shop: str, token: str, app_identifier: str) -> In
         jwks=jwks,
         saleor_version=identity.version,
         installed_at=deps.clock(),
+        shop_name=identity.shop_name,
     )
     async with deps.store.begin() as unit:
         before = await unit.installations.get(shop, lock=True)
@@ -94,7 +95,12 @@ class Webhook:
 
 async def installed(deps: Deps, shop: str) -> Installation:
     async with deps.store.begin() as unit:
-        installation = await unit.installations.get(shop)
+        return await require_installed(unit, shop)
+
+
+async def require_installed(unit: Unit, shop: str) -> Installation:
+    """Raises NotFound where the app is not, or no longer, installed in the shop."""
+    installation = await unit.installations.get(shop)
     if installation is None or not installation.active or installation.token is None:
         raise NotFound("this shop has not installed the app")
     return installation

@@ -19,10 +19,12 @@ from app.domain.operation import key_for
 from app.domain.provider import SeenAgreement
 from app.domain.records import AuditEntry
 from app.usecases.batches import each
+from app.usecases.day_totals import forget_days
 from app.usecases.ports import Deps, Job
 
 _UNDECIDED = frozenset({AgreementStatus.PENDING, AgreementStatus.UNKNOWN})
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_VIPPS = "vipps:seen"
 _OPAQUE = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -147,23 +149,7 @@ async def _learn(deps: Deps, caller: Caller, ids: Sequence[str]) -> dict[str, Ag
 
 async def _adopt(deps: Deps, caller: Caller, account: Account, seen: SeenAgreement) -> Agreement:
     now = deps.clock()
-    row_id = str(uuid.uuid4())
-    row = Agreement(
-        id=row_id,
-        shop=caller.shop,
-        account_id=account.id,
-        environment=account.environment.value,
-        idempotency_key=key_for("create-agreement", row_id),
-        plan=seen.plan,
-        price=seen.price,
-        product_name=seen.product_name,
-        product_description=seen.product_description,
-        status=seen.status,
-        created_at=now,
-        agreement_id=seen.agreement_id,
-        pricing=seen.pricing,
-    )
-    row = merge_agreement(row, seen, now)
+    row = found_agreement(account, str(uuid.uuid4()), seen, now)
     async with deps.store.begin() as unit:
         if await unit.agreements.add(row):
             what = AuditEntry(caller.shop, caller.actor, "agreement.found", seen.agreement_id, now, after=row.status)
@@ -176,22 +162,50 @@ async def _adopt(deps: Deps, caller: Caller, account: Account, seen: SeenAgreeme
     return theirs
 
 
+def found_agreement(account: Account, row_id: str, seen: SeenAgreement, now: datetime) -> Agreement:
+    """A row for an agreement that our database does not have."""
+    row = Agreement(
+        id=row_id,
+        shop=account.shop,
+        account_id=account.id,
+        environment=account.environment.value,
+        idempotency_key=key_for("create-agreement", row_id),
+        plan=seen.plan,
+        price=seen.price,
+        product_name=seen.product_name,
+        product_description=seen.product_description,
+        status=seen.status,
+        created_at=now,
+        agreement_id=seen.agreement_id,
+        pricing=seen.pricing,
+        confirmation_url=seen.confirmation_url,
+    )
+    return merge_agreement(row, seen, now)
+
+
 def merge_agreement(row: Agreement, seen: SeenAgreement, now: datetime) -> Agreement:
     """Our row with what Vipps shows: the status forward only, the rest as it is there now."""
     limits = [limit for limit in (seen.suggested_max, seen.max_amount) if limit is not None]
+    after = row.see(seen.status).freed()
+    stopped = now if after.status is AgreementStatus.STOPPED else None  # Vipps does not always say when
     return replace(
-        row.see(seen.status).freed(),
+        after,
         pricing=seen.pricing,
         product_name=seen.product_name,
         product_description=seen.product_description,
         price=seen.price,
         plan=seen.plan,
         start=seen.start or row.start,
-        stop=seen.stop or row.stop,
+        stop=seen.stop or row.stop or stopped,
         campaign=seen.campaign,
         max_amount=max(limits, key=lambda limit: limit.minor) if limits else None,
         checked_at=now,
     )
+
+
+def _seen_by(actor: str, entry: AuditEntry) -> AuditEntry:
+    """What Vipps shows is not the doing of whoever happened to look."""
+    return replace(entry, actor=actor) if actor.startswith("vipps:") else replace(entry, reason=f"seen by {actor}")
 
 
 async def observe_agreement(deps: Deps, actor: str, row: Agreement, seen: SeenAgreement) -> Agreement:
@@ -204,7 +218,7 @@ async def observe_agreement(deps: Deps, actor: str, row: Agreement, seen: SeenAg
         after = merge_agreement(row, seen, now)
         if row.status is not after.status or row.contradicts(seen.status):
             action = "agreement.status" if row.status is not after.status else "agreement.contradiction"
-            what = AuditEntry(row.shop, actor, action, agreement_id, now, before=row.status, after=seen.status)
+            what = _seen_by(actor, AuditEntry(row.shop, _VIPPS, action, agreement_id, now, row.status, seen.status))
             await unit.audit.add([what])
         await unit.agreements.save(after)
     return after
@@ -240,6 +254,14 @@ def found_charge(agreement: Agreement, seen: SeenCharge, now: datetime) -> Charg
     )
 
 
+async def find_initial(deps: Deps, actor: str, agreement: Agreement) -> Charge | None:
+    """The agreement's initial charge as Vipps shows it now; None where Vipps knows none."""
+    account = await account_of(deps, agreement.shop, agreement.account_id)
+    seen = await deps.provider(account).list_charges(agreement.agreement_id or "")
+    rows = await observe_charges(deps, actor, agreement, seen)
+    return next((it for it in rows.values() if it.origin is ChargeOrigin.INITIAL), None)
+
+
 async def observe_charges(
     deps: Deps, actor: str, agreement: Agreement, seen: Sequence[SeenCharge]
 ) -> dict[str, Charge]:
@@ -259,10 +281,12 @@ async def observe_charges(
         changed: list[Charge] = []
         for it in seen:
             before = rows[it.charge_id]
-            after = before.see(it)
+            after = before.see(it, now)
             if before.status is not after.status or before.contradicts(it):
                 action = "charge.status" if before.status is not after.status else "charge.contradiction"
-                audit.append(AuditEntry(before.shop, actor, action, it.charge_id, now, before.status, it.status))
+                entry = AuditEntry(before.shop, _VIPPS, action, it.charge_id, now, before.status, it.status)
+                audit.append(_seen_by(actor, entry))
+            await forget_days(unit, before, after, now)
             if after != before or it.charge_id in {row.order_id for row in strangers}:
                 rows[it.charge_id] = replace(after.freed(), next_attempt_at=after.next_look(now))
                 changed.append(rows[it.charge_id])

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from app.domain.account import ApiVersion, Caller, Scope
+from app.domain.account import ApiVersion, Caller, Scope, system
 from app.domain.agreement import Agreement, check_text
 from app.domain.batch import BatchResult, check_size
 from app.domain.charge import DESCRIPTION_MAX, KEY_SLOT, REFUND_DESCRIPTION_MAX, Charge, ChargeStatus
-from app.domain.errors import Duplicate, InvalidInput, OutcomeUnknown, RecurringError
+from app.domain.errors import Duplicate, IllegalState, InvalidInput, OutcomeUnknown, Overtaken, RecurringError, Rejected
 from app.domain.money import Money
 from app.domain.operation import OperationKind
 from app.domain.records import AuditEntry
@@ -28,7 +28,8 @@ class ChargeMove:
 
     Without a price all that is left is refunded or captured; only v3 captures in parts. Two refunds of the same amount
     are two refunds; the same `idempotency_key` again is the same one. `slot` is the whole name of what is done once,
-    where it is not made of a key.
+    where it is not made of a key. `sums` is what whoever asks had before them (`Charge.sums`): where money has moved
+    since, nothing is done.
     """
 
     kind: OperationKind
@@ -38,6 +39,7 @@ class ChargeMove:
     description: str = ""
     idempotency_key: str | None = None
     slot: str | None = None
+    sums: str | None = None
 
     def checked(self) -> "ChargeMove":
         check_id(self.agreement_id, "agreementId")
@@ -51,6 +53,16 @@ class ChargeMove:
                 "price is a positive number of minor units; leave it out for all that is left", field="price"
             )
         return self
+
+
+async def give_back(deps: Deps, charge: Charge, why: str, key: str) -> RecurringError | None:
+    """Refund all that is left, once for a key; what stands in the way for good, or None. Raises what may go away."""
+    name = charge.charge_id or charge.order_id
+    refund = ChargeMove(OperationKind.REFUND, charge.agreement_id, name, description=why, idempotency_key=key)
+    [item] = (await move(deps, system(charge.shop), [refund])).items
+    if item.error is not None and not isinstance(item.error, (IllegalState, Rejected)):
+        raise item.error
+    return item.error
 
 
 async def move(deps: Deps, caller: Caller, items: Sequence[ChargeMove | Malformed]) -> BatchResult[Charge]:
@@ -102,14 +114,21 @@ async def _one(deps: Deps, caller: Caller, agreement: Agreement | RecurringError
     if isinstance(agreement, RecurringError):
         raise agreement
     charge = await refresh_charge(deps, caller.actor, agreement, it.charge_id)
+    slot = it.slot or (KEY_SLOT + digest(caller.actor, it.idempotency_key) if it.idempotency_key else None)
+    asked = new_operation(deps, caller, agreement, it.kind, _asked(charge, it), charge_id=it.charge_id, slot=slot)
+    if slot is not None and await asked_before(deps, asked) is not None:
+        return await _as_it_is(deps, caller, it, charge)
+    if it.sums not in (None, charge.sums):
+        raise Overtaken(f"charge {it.charge_id} has changed meanwhile: it is {charge.status}", field="chargeId")
     if charge.unmade and it.kind is OperationKind.CANCEL:
         cancelled = charge.status is ChargeStatus.CANCELLED
         return charge if cancelled else await _withdraw(deps, caller, charge)
-    slot = it.slot or (KEY_SLOT + digest(caller.actor, it.idempotency_key) if it.idempotency_key else None)
-    asked = new_operation(deps, caller, agreement, it.kind, _asked(charge, it), charge_id=it.charge_id, slot=slot)
-    if slot is None or await asked_before(deps, asked) is None:
-        account = await account_of(deps, agreement.shop, agreement.account_id)
-        await perform(deps, replace(asked, request=_decided(charge, it, account.api_version)))
+    account = await account_of(deps, agreement.shop, agreement.account_id)
+    await perform(deps, replace(asked, request=_decided(charge, it, account.api_version)))
+    return await _as_it_is(deps, caller, it, charge)
+
+
+async def _as_it_is(deps: Deps, caller: Caller, it: ChargeMove, charge: Charge) -> Charge:
     async with deps.store.begin() as unit:
         rows = await unit.charges.find(caller.shop, it.agreement_id, [it.charge_id])
     return rows.get(it.charge_id, charge)

@@ -1,10 +1,12 @@
 """What is done once a day for every merchant account: compare the books, look after the webhooks, tidy up."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from app.domain.account import Account
-from app.domain.errors import Misconfigured
+from app.domain.errors import Misconfigured, ProviderError
 from app.usecases.ports import Deps
 from app.usecases.reconciliation import Reconciliation, reconcile_account
 from app.usecases.registrations import WebhookState, check_webhooks
@@ -43,7 +45,23 @@ async def check_all_webhooks(deps: Deps, app_url: str, tell: Callable[[Account, 
             tell(account, WebhookState(trouble=error.message))
 
 
+async def look_at_shops(deps: Deps) -> None:
+    """A shop gets a new name or a new version of Saleor without installing the app again."""
+    async with deps.store.begin() as unit:
+        installations = await unit.installations.everywhere()
+    for it in installations:
+        if it.token is None:
+            continue
+        with suppress(ProviderError):  # one that does not answer is looked at the next night
+            now = await deps.shop.identify(it.shop, it.token)
+            now = replace(now, version=now.version or it.saleor_version)
+            if (now.version, now.shop_name) != (it.saleor_version, it.shop_name):
+                async with deps.store.begin() as unit:
+                    await unit.installations.describe(it.shop, now)
+
+
 async def tidy(deps: Deps) -> int:
-    """Forget calls that nobody asks about any more; how many."""
+    """Forget calls that nobody asks about any more; how many. The database looks at what has become of its rows."""
+    await deps.store.analyze()
     async with deps.store.begin() as unit:
         return await unit.calls.prune(deps.clock() - _CALLS_KEPT)

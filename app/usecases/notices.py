@@ -31,13 +31,15 @@ async def note(
     """
     if account.notify_url is None:
         return None
+    agreement = await unit.agreements.by_row(subscription.shop, subscription.id)
+    link = {"manage_url": deps.my_url(agreement.id, agreement.link_number)} if agreement else {}
     notice = Notice(
         id=str(uuid.uuid5(_NOTICES, f"{subscription.shop} {subscription.id} {kind} {key}")),
         shop=subscription.shop,
         account_id=account.id,
         kind=kind,
         subscription_id=subscription.id,
-        data={"agreement": subscription.agreement_id, **data},
+        data={"agreement": subscription.agreement_id, **link, **data},
         created_at=deps.clock(),
     )
     return notice.id if await unit.notices.add(notice) else None

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import assert_never
 
 from app.domain.account import Account, ApiVersion, Caller
@@ -23,6 +24,7 @@ from app.domain.operation import Operation, OperationKind, OperationStatus, key_
 from app.domain.provider import Outcome, RecurringProvider, SeenAgreement
 from app.domain.records import AuditEntry
 from app.usecases.batches import unforeseen
+from app.usecases.day_totals import forget_days
 from app.usecases.ports import Deps, Job, Unit
 from app.usecases.retries import given_up, kept, next_attempt
 from app.usecases.sending import GONE, lease_end
@@ -385,7 +387,8 @@ async def _finish(deps: Deps, operation: Operation, seen: SeenCharge | None) -> 
             rows = await unit.charges.find(operation.shop, operation.agreement_id, [operation.charge_id], lock=True)
             row = rows.get(operation.charge_id)
             if row is not None:
-                after = _effect(row, operation, seen).freed()
+                after = _effect(row, operation, seen, now).freed()
+                await forget_days(unit, row, after, now)
                 # What could not be looked at is looked at soon: until then it is what the answer makes of it.
                 look = now if seen is None and not after.status.final else after.next_look(now)
                 await unit.charges.save_all([replace(after, next_attempt_at=look)])
@@ -394,16 +397,16 @@ async def _finish(deps: Deps, operation: Operation, seen: SeenCharge | None) -> 
         else:
             agreement = await unit.agreements.get(operation.shop, operation.agreement_id, lock=True)
             if agreement is not None:
-                await unit.agreements.save(_changed(agreement, operation))
+                await unit.agreements.save(_changed(agreement, operation, now))
     if follow:
         await deps.jobs.enqueue(Job.FOLLOW_UP, operation.shop, [row_id])
     await _tell_saleor(deps, shown)
     return done
 
 
-def _effect(row: Charge, operation: Operation, seen: SeenCharge | None) -> Charge:
+def _effect(row: Charge, operation: Operation, seen: SeenCharge | None, now: datetime) -> Charge:
     if seen is not None:
-        return row.see(seen)
+        return row.see(seen, now)
     captured, refunded, status = row.captured, row.refunded, row.status
     match operation.kind:
         case OperationKind.CANCEL if row.captured:
@@ -419,14 +422,13 @@ def _effect(row: Charge, operation: Operation, seen: SeenCharge | None) -> Charg
             refunded = _after(operation, "refunded")
             if row.status in {ChargeStatus.CHARGED, ChargeStatus.PARTIALLY_REFUNDED}:
                 status = ChargeStatus.REFUNDED if refunded >= captured else ChargeStatus.PARTIALLY_REFUNDED
-    return row.see(
-        SeenCharge(row.charge_id or "", status, None, row.amount.minor, captured, refunded, row.description, "")
-    )
+    made = SeenCharge(row.charge_id or "", status, None, row.amount.minor, captured, refunded, row.description, "")
+    return row.see(made, now)
 
 
-def _changed(agreement: Agreement, operation: Operation) -> Agreement:
+def _changed(agreement: Agreement, operation: Operation, now: datetime) -> Agreement:
     if operation.kind is OperationKind.STOP:
-        return agreement.see(AgreementStatus.STOPPED)
+        return replace(agreement.see(AgreementStatus.STOPPED), stop=agreement.stop or now)
     changes = changes_of(operation.request)
     return replace(
         agreement,

@@ -133,6 +133,23 @@ def planned_row(subscription: Subscription, period: int, due: date, now: datetim
     )
 
 
+def planned_anew(renewal: Renewal, agreement_id: str, now: datetime) -> Renewal:
+    """A period that was left out is renewed after all, on the agreement that its subscription has by now. Its draft was
+    taken away with it.
+    """
+    return replace(
+        renewal,
+        agreement_id=agreement_id,
+        status=RenewalStatus.PLANNED,
+        reason=None,
+        reason_text=None,
+        order=None,
+        order_number=None,
+        next_attempt_at=now,
+        created_at=now,
+    )
+
+
 def _skipped(subscription: Subscription, period: tuple[int, date], reason: RenewalReason, now: datetime) -> Renewal:
     row = planned_row(subscription, *period, now)
     return replace(row, status=RenewalStatus.SKIPPED, reason=reason, reason_text=_TEXTS[reason], next_attempt_at=None)

@@ -9,8 +9,11 @@ from typing import Protocol
 
 from app.domain.account import Account, ApiClient, Installation
 from app.domain.agreement import Agreement, AgreementStatus
+from app.domain.buyer import Buyer, OrdersWanted
 from app.domain.charge import Charge
+from app.domain.figures import Bucket, DayTotal, Expected, Outcome, Recovered, Sums, Waiting
 from app.domain.limits import CREATE_CHARGE, Granted
+from app.domain.money import Currency
 from app.domain.notice import Notice
 from app.domain.operation import Operation
 from app.domain.order import DraftOrder, Order, OrderReport, OrderTransaction, RenewalOrder, SourceOrder
@@ -19,7 +22,10 @@ from app.domain.records import (
     AgreementFilter,
     AppIdentity,
     AuditEntry,
+    AuditFilter,
     CallEntry,
+    Channel,
+    ChargeFilter,
     DeadLetter,
     Failing,
     Finding,
@@ -27,6 +33,7 @@ from app.domain.records import (
     Page,
     Webhook,
 )
+from app.domain.recovery import Recovery, RecoveryStatus
 from app.domain.renewal import Renewal, RenewalFilter, RenewalReason, RenewalStatus
 from app.domain.subscription import Alike, Subscriber, Subscription, SubscriptionStatus
 from app.domain.transaction import Report, ReportStatus, Session
@@ -37,7 +44,15 @@ Clock = Callable[[], datetime]
 
 class Installations(Protocol):
     async def get(self, shop: str, *, lock: bool = False) -> Installation | None: ...
+    async def everywhere(self) -> Sequence[Installation]:
+        """Those that stand."""
+        ...
+
     async def put(self, installation: Installation) -> None: ...
+    async def describe(self, shop: str, identity: AppIdentity) -> None:
+        """Its name and version, unless another installation has taken its place."""
+        ...
+
     async def renew_keys(self, shop: str, app_id: str, jwks: str) -> None:
         """Replace the key set of this very installation, if it still stands."""
         ...
@@ -75,6 +90,16 @@ class Agreements(Protocol):
         ...
 
     async def by_row(self, shop: str, row_id: str, *, lock: bool = False) -> Agreement | None: ...
+    async def anywhere(self, row_id: str) -> Agreement | None:
+        """Of whichever shop: for whoever proves by a signature that they may know it."""
+        ...
+
+    async def revoke_links(self, shop: str, row_id: str, seen: int | None = None) -> bool:
+        """All links of its customer that were signed until now open nothing any more; with `seen` only if theirs is
+        still this number.
+        """
+        ...
+
     async def by_slot(self, shop: str, slot: str) -> Agreement | None: ...
     async def stopped_by(self, shop: str, row_id: str, actor: str) -> bool:
         """Note who stopped it, if nobody has."""
@@ -103,6 +128,10 @@ class Agreements(Protocol):
     async def save(self, agreement: Agreement) -> None: ...
     async def page(self, shop: str, filter_: AgreementFilter, page: Page) -> Sequence[Agreement]: ...
     async def count(self, shop: str, filter_: AgreementFilter) -> int: ...
+    async def matching(self, shop: str, filter_: AgreementFilter, limit: int) -> Sequence[str]:
+        """Vipps' ids of the newest of them."""
+        ...
+
     async def unsettled(self, before: datetime, limit: int) -> Sequence[Agreement]:
         """Agreements of all shops that are NEW or PENDING and were last looked at before that time."""
         ...
@@ -115,6 +144,10 @@ class Charges(Protocol):
     ) -> Mapping[str, Charge]: ...
     async def with_order_ids(self, shop: str, order_ids: Sequence[str]) -> Mapping[str, Charge]:
         """By order id or charge id whatever stands or may stand under it."""
+        ...
+
+    async def pay_order(self, shop: str, charge_row_id: str, order: str, slot: str) -> None:
+        """An initial charge pays that order, and is shown on it; it takes what may be charged once for it."""
         ...
 
     async def give_to_order(self, charge: Charge, charge_row_id: str) -> bool:
@@ -137,6 +170,15 @@ class Charges(Protocol):
         """Charges with that charge id, order id or Saleor order: what somebody on the phone may have in hand."""
         ...
 
+    async def matching(self, shop: str, filter_: ChargeFilter, limit: int) -> Sequence[str]:
+        """Row ids of the latest of them by due day."""
+        ...
+
+    async def page(self, shop: str, filter_: ChargeFilter, page: Page) -> Sequence[Charge]:
+        """By due day."""
+        ...
+
+    async def newest_of_order(self, shop: str, order: str) -> Charge | None: ...
     async def of_agreements(self, shop: str, agreement_ids: Sequence[str]) -> Sequence[Charge]: ...
     async def of_batch(self, shop: str, batch_id: str) -> Sequence[Charge]:
         """What was sent in one request, in the order in which it was sent."""
@@ -252,11 +294,17 @@ class Clients(Protocol):
     async def get(self, client_id: str) -> ApiClient | None: ...
     async def of_shop(self, shop: str) -> Sequence[ApiClient]: ...
     async def put(self, client: ApiClient) -> None: ...
+    async def used(self, client_id: str, at: datetime) -> None: ...
 
 
 class Audit(Protocol):
     async def add(self, entries: Sequence[AuditEntry]) -> None: ...
     async def of_object(self, shop: str, object_id: str) -> Sequence[AuditEntry]: ...
+    async def page(
+        self, shop: str, filter_: AuditFilter, before: int | None, limit: int
+    ) -> Sequence[tuple[int, AuditEntry]]:
+        """The newest first, each with its number; those with a smaller one than `before`."""
+        ...
 
 
 class Webhooks(Protocol):
@@ -349,6 +397,7 @@ class Reports(Protocol):
 
 class Subscriptions(Protocol):
     async def get(self, shop: str, subscription_id: str, *, lock: bool = False) -> Subscription | None: ...
+    async def many(self, shop: str, subscription_ids: Sequence[str]) -> Mapping[str, Subscription]: ...
     async def by_agreements(self, shop: str, agreement_ids: Sequence[str]) -> Mapping[str, Subscription]:
         """By Vipps' agreement id."""
         ...
@@ -380,11 +429,11 @@ class Subscriptions(Protocol):
         ...
 
     async def alike(self, shop: str) -> Sequence[Alike]:
-        """Those that are ACTIVE or PAUSED, counted in one query."""
+        """Those that are ACTIVE or PAUSED, counted by the database."""
         ...
 
     async def overdue(self, before: Mapping[str, date], limit: int) -> Sequence[Subscription]:
-        """For the watchdog: ACTIVE ones of each account whose `next_due` is before that day."""
+        """For the watchdog: ACTIVE and ENDING ones of each account whose `next_due` is before that day."""
         ...
 
     async def without(self, shop: str | None, limit: int) -> Sequence[Session]:
@@ -394,6 +443,7 @@ class Subscriptions(Protocol):
 
 class Renewals(Protocol):
     async def get(self, shop: str, renewal_id: str) -> Renewal | None: ...
+    async def many(self, shop: str, renewal_ids: Sequence[str]) -> Mapping[str, Renewal]: ...
     async def by_charge(self, shop: str, charge_row: str) -> Renewal | None: ...
     async def by_order(self, shop: str, order: str) -> Renewal | None: ...
     async def of_subscription(self, shop: str, subscription_id: str, limit: int = 100) -> Sequence[Renewal]:
@@ -406,19 +456,31 @@ class Renewals(Protocol):
         """Per subscription that has any what `of_subscription` gives, all in one query."""
         ...
 
-    async def page(
-        self, shop: str, wanted: RenewalFilter, after: tuple[date, str] | None, limit: int
-    ) -> Sequence[Renewal]:
-        """By due day, the latest first, past a day and an id."""
+    async def page(self, shop: str, wanted: RenewalFilter, page: Page) -> Sequence[Renewal]:
+        """By due day."""
         ...
 
     async def count(self, shop: str, wanted: RenewalFilter) -> int: ...
+    async def anywhere(self, renewal_id: str) -> Renewal | None:
+        """Of whichever shop: for whoever proves by a signature that they may know it."""
+        ...
+
     async def add_all(self, renewals: Sequence[Renewal]) -> int:
         """Insert those whose period has no row yet; how many."""
         ...
 
     async def claim(self, shop: str, renewal_id: str, now: datetime, until: datetime) -> Renewal | None:
         """Lease one that is not final, not dead and whose next attempt has come."""
+        ...
+
+    async def take(self, renewal: Renewal, now: datetime, until: datetime) -> Renewal | None:
+        """Lease one as it was read, final or not due as it may be; None where it changed or somebody holds it."""
+        ...
+
+    async def move(self, shop: str, subscription_id: str, to: Subscription, held: str) -> None:
+        """All periods belong to another subscription now; those that are final keep their agreement. Whoever holds one,
+        but the caller's `held`, has lost it.
+        """
         ...
 
     async def hold_longer(self, shop: str, renewal_id: str, until: datetime) -> None: ...
@@ -443,9 +505,9 @@ class Renewals(Protocol):
         ...
 
     async def of_status(
-        self, shop: str, status: RenewalStatus, reason: RenewalReason | None, limit: int
+        self, shop: str, status: RenewalStatus, reason: RenewalReason | None, limit: int, *, newest: bool = False
     ) -> Sequence[Renewal]:
-        """Oldest due first."""
+        """Oldest due first, or newest."""
         ...
 
     async def stale(self, before: date, limit: int) -> Sequence[Renewal]:
@@ -457,12 +519,63 @@ class Renewals(Protocol):
         ...
 
 
+class Recoveries(Protocol):
+    async def get(self, shop: str, recovery_id: str) -> Recovery | None: ...
+    async def open_of(self, shop: str, subscription_id: str) -> Recovery | None: ...
+    async def newest(self, shop: str, renewal_id: str) -> Recovery | None: ...
+    async def add(self, recovery: Recovery) -> bool:
+        """False where the subscription has an open one, or the period one of that number."""
+        ...
+
+    async def settle(self, shop: str, recovery_id: str, status: RecoveryStatus) -> None: ...
+
+
 class Notices(Protocol):
     async def add(self, notice: Notice) -> bool: ...
     async def claim(self, shop: str, notice_id: str, now: datetime, until: datetime) -> Notice | None: ...
     async def done(self, shop: str, notice_id: str) -> None: ...
     async def retry(self, notice: Notice) -> None: ...
     async def waiting(self, now: datetime, limit: int) -> Sequence[tuple[str, str]]: ...
+
+
+class Figures(Protocol):
+    """Sums over a shop's rows. `since` and `until` that are days both count."""
+
+    async def settled(self, shop: str, buckets: Sequence[Bucket]) -> Sequence[Sums]: ...
+    async def refunded(self, shop: str, buckets: Sequence[Bucket]) -> Sequence[Sums]: ...
+    async def charges_to_come(self, shop: str, since: date, until: date) -> Sequence[Expected]: ...
+    async def renewals_to_come(self, shop: str, since: date, until: date) -> Sequence[Expected]: ...
+    async def held(self, shop: str) -> int: ...
+    async def active(self, shop: str) -> Mapping[Currency, int]:
+        """Agreements that are ACTIVE now."""
+        ...
+
+    async def resting(self, shop: str) -> Mapping[Currency, Mapping[SubscriptionStatus, int]]:
+        """Of the active ones those whose subscription is not renewed as it stands."""
+        ...
+
+    async def alive(self, shop: str, at: datetime) -> Mapping[Currency, int]:
+        """Agreements that had begun before a moment and had not ended before it."""
+        ...
+
+    async def ended(self, shop: str, since: datetime, until: datetime) -> Mapping[Currency, int]:
+        """Of those that were alive at `since`; an agreement that a pay link replaced has not ended."""
+        ...
+
+    async def day_totals(self, shop: str, zone: str, since: date, until: date) -> Sequence[DayTotal]:
+        """Those that somebody added up in that time zone."""
+        ...
+
+    async def put_day_totals(self, shop: str, zone: str, totals: Sequence[DayTotal]) -> None: ...
+    async def forget_day_totals(self, shop: str, moments: Sequence[datetime]) -> None:
+        """Of the days of these moments, in whatever time zone."""
+        ...
+
+    async def recovered(self, shop: str, since: date, until: date) -> Sequence[Recovered]: ...
+    async def waiting(self, shop: str) -> Sequence[Waiting]: ...
+    async def outcomes(self, shop: str, since: date, until: date) -> Sequence[Outcome]:
+        """By the day on which periods are due; both days count."""
+        ...
 
 
 class Unit(Protocol):
@@ -505,12 +618,20 @@ class Unit(Protocol):
     @property
     def renewals(self) -> Renewals: ...
     @property
+    def recoveries(self) -> Recoveries: ...
+    @property
     def notices(self) -> Notices: ...
+    @property
+    def figures(self) -> Figures: ...
 
 
 class Store(Protocol):
     def begin(self) -> AbstractAsyncContextManager[Unit]:
         """Commits at the end of the block, rolls back where it raises."""
+        ...
+
+    async def analyze(self) -> None:
+        """Let the database see how its rows are spread, so that it reads few of them."""
         ...
 
     async def release_leases(self) -> None:
@@ -533,6 +654,16 @@ class Shop(Protocol):
 
     async def report(self, installation: Installation, report: OrderReport) -> None: ...
 
+    async def channels(self, installation: Installation) -> Sequence[Channel]: ...
+    async def subscription_product(self, installation: Installation) -> str | None:
+        """The name of some product that is marked as a subscription."""
+        ...
+
+    # People: `app/saleor/buyers.py`.
+    async def buyers(self, installation: Installation, wanted: OrdersWanted) -> Sequence[Buyer]:
+        """Of up to `MOST_BUYERS` orders; drafts are not among them. Errors may repeat what was looked for."""
+        ...
+
     # Transactions: `app/saleor/transactions.py`.
     async def create_transaction(
         self, installation: Installation, source: str, psp_reference: str, name: str, message: str
@@ -541,6 +672,10 @@ class Shop(Protocol):
         ...
 
     async def transactions_of(self, installation: Installation, order: str) -> Sequence[OrderTransaction]: ...
+    async def order_of(self, installation: Installation, transaction: str) -> str | None:
+        """The order that the transaction pays; None where its checkout has not become one, or it is not ours to see."""
+        ...
+
     async def report_event(self, installation: Installation, report: Report) -> None:
         """Repeats do no harm. Raises Rejected where Saleor will never take it."""
         ...
@@ -614,7 +749,8 @@ class Limits:
     is given up and waits for a person; a webhook after `inbox_attempts`. `charges_per_minute` is what Vipps lets one
     merchant create; a request waits `patience_seconds` for its turn, then a job goes on. `chunk` is how many charges
     one job carries, `batch` how many where they go in one request. `session_seconds` is how long a payment webhook of
-    Saleor's is worked on, which waits for 18 (facts: SALEOR 3.5).
+    Saleor's is worked on, which waits for 18 (facts: SALEOR 3.5). A shop is waited for `search_seconds` when staff look
+    for somebody, and `names_seconds` for the names on a page.
     """
 
     max_sync_batch: int = 500
@@ -627,6 +763,8 @@ class Limits:
     chunk: int = 200
     batch: int = 2000
     session_seconds: float = 14.0
+    search_seconds: float = 2.0
+    names_seconds: float = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -644,5 +782,11 @@ class Deps:
     jitter: Callable[[], float]
     turns: Turns
     notifier: Notifier
+    pay_url: Callable[[str], str]
+    """The signed link by which a renewal's customer pays it, by the renewal's id."""
+    my_url: Callable[[str, int], str]
+    """The signed link by which a customer manages an agreement, by its row id and the number of its links."""
+    return_url: Callable[[str], str]
+    """Where Vipps sends a customer who has decided about a draft, by the agreement's row id."""
     bug: Callable[[BaseException], None]
     """Tell of an exception that no rule foresaw; the item it struck is answered and the rest goes on."""

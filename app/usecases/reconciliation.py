@@ -11,14 +11,17 @@ from app.domain.errors import NotFound, ProviderError, RecurringError, Rejected
 from app.domain.limits import LIST_AGREEMENTS
 from app.domain.provider import SeenAgreement
 from app.domain.records import AuditEntry, Finding, FindingKind
+from app.domain.subscription import SubscriptionStatus
 from app.usecases.batches import each
 from app.usecases.installations import installed
 from app.usecases.known import merge_agreement, observe_agreement, observe_charges, refresh_agreement
 from app.usecases.orders import charge_order
 from app.usecases.permits import require_permit, told_to_wait
 from app.usecases.ports import Deps, Job
+from app.usecases.unpaid import given_up
 
 ACTOR = "system:reconcile"
+RECONCILED = "account.reconciled"
 _PAGE = 500
 _PATIENCE = 180.0  # seconds to wait for a place under the limit of five lists a minute
 _LATE = timedelta(days=45)  # how long after they were due the charges of a stopped agreement are still compared
@@ -58,6 +61,8 @@ async def reconcile_account(deps: Deps, account: Account) -> Reconciliation:
         active = await _active_there(deps, account)
         mine = await _compare_agreements(deps, account, active, books)
         await _unknown_here(deps, account, active, mine, books)
+        if any(it.kind is FindingKind.AGREEMENT_UNKNOWN_HERE for it in books.findings):
+            await _look_back(deps, account)
         compared = True
         await _lost_orders(deps, account, books)
     except RecurringError as error:
@@ -65,7 +70,7 @@ async def reconcile_account(deps: Deps, account: Account) -> Reconciliation:
     what = AuditEntry(
         account.shop,
         ACTOR,
-        "account.reconciled",
+        RECONCILED,
         account.id,
         deps.clock(),
         after=f"{books.agreements} agreements, {books.charges} charges, {len(books.findings)} differences",
@@ -244,6 +249,20 @@ async def _unknown_here(
                 found_at=now,
             )
         )
+
+
+async def _look_back(deps: Deps, account: Account) -> None:
+    """One of them may be what a customer has approved by a pay link, before the database was restored from a backup."""
+    after = ""
+    while True:
+        async with deps.store.begin() as unit:
+            page = await unit.subscriptions.page_after(account.shop, after, [SubscriptionStatus.HELD], _PAGE)
+            mine = [it for it in page if it.account_id == account.id]
+            unpaid = [next(given_up(it, await unit.renewals.of_subscription(it.shop, it.id)), None) for it in mine]
+        if not page:
+            return
+        after = page[-1].id
+        await deps.jobs.enqueue(Job.RENEW, account.shop, [it.id for it in unpaid if it is not None])
 
 
 async def _lost_orders(deps: Deps, account: Account, books: Reconciliation) -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from app.domain.charge import check_limit
 from app.domain.errors import Duplicate, InvalidInput, LimitExceeded, Rejected, Unavailable
 from app.domain.order import DraftOrder, RenewalOrder
-from app.domain.renewal import RENEWAL_KEY, Renewal, RenewalReason, RenewalStatus
+from app.domain.renewal import RENEWAL_KEY, RENEWAL_SLOT, Renewal, RenewalReason, RenewalStatus
 from app.domain.subscription import Subscriber, Subscription, VoucherPolicy
 from app.usecases.ports import Deps
 from app.usecases.renewal_work import Hindered, OrderGone, TakenOver, Work, rested, settle, step
+from app.usecases.unpaid import FAILURES
 
 NOT_RENEWED = "Vipps: this renewal was not paid and is not tried again. Leave this draft as it is: it is no order."
 # Saleor's codes of what stands in the way of an order (facts: SALEOR 6.2).
@@ -41,15 +42,16 @@ async def order_for(deps: Deps, work: Work) -> tuple[Work, RenewalOrder]:
         if order is None or order.dead:
             raise OrderGone
         if not _outdated(renewal, order):
-            return work, order
+            return replace(work, met=True), order
         # The subscription may have other lines or another address by now. Forgotten first, so that whoever dies here
         # does not take it for one that staff deleted.
         work = await step(deps, work, replace(renewal, order=None, order_number=None))
         await deps.shop.delete_draft(work.installation, order.id)
-    order = await _make(deps, work)
+    order, met = await _make(deps, work)
     if order.dead:
         raise OrderGone
-    return await step(deps, work, replace(work.renewal, order=order.id, order_number=order.number)), order
+    work = await step(deps, work, replace(work.renewal, order=order.id, order_number=order.number))
+    return replace(work, met=met), order
 
 
 def _outdated(renewal: Renewal, order: RenewalOrder) -> bool:
@@ -58,26 +60,43 @@ def _outdated(renewal: Renewal, order: RenewalOrder) -> bool:
     return waited and hindered and order.draft and renewal.attempt == 0
 
 
-async def _make(deps: Deps, work: Work) -> RenewalOrder:
-    """Its reference is taken once, so after a lost answer the order is found by it, and never made twice."""
+async def _make(deps: Deps, work: Work) -> tuple[RenewalOrder, bool]:
+    """Its reference is taken once, so after a lost answer the order is found by it, and never made twice. And whether
+    it was there already.
+    """
     reference = work.renewal.reference
     if work.renewal.attempts > 1:
-        found = await deps.shop.order_by_reference(work.installation, reference)
+        found, reference = await _by_reference(deps, work)
         if found is not None:
-            return found
+            return found, True
     async with deps.store.begin() as unit:
         subscriber = await unit.subscriptions.subscriber(work.renewal.shop, work.subscription.id)
     if subscriber is None or (subscriber.billing is None and subscriber.shipping is None):
         raise Hindered(RenewalReason.ADDRESS_MISSING, "the subscription has no address; give it one")
     try:
-        return await deps.shop.create_draft(work.installation, draft_of(work.subscription, subscriber, work.renewal))
+        draft = draft_of(work.subscription, subscriber, work.renewal)
+        return await deps.shop.create_draft(work.installation, replace(draft, reference=reference)), False
     except Duplicate:
         found = await deps.shop.order_by_reference(work.installation, reference)
         if found is None:
             raise Unavailable(f"Saleor has an order {reference} and does not show it; it is looked for again") from None
-        return found
+        return found, True
     except Rejected as error:
         raise Hindered(reason_of(error.provider_code), error.message) from error
+
+
+async def _by_reference(deps: Deps, work: Work) -> tuple[RenewalOrder | None, str]:
+    """The order of the renewal that stands, and the reference that it has, or will have.
+
+    One that was cancelled when its period was given up keeps its reference for good: the next one is numbered.
+    """
+    reference, number = work.renewal.reference, 1
+    while True:
+        found = await deps.shop.order_by_reference(work.installation, reference)
+        if found is None or not found.dead or work.renewal.attempt == 0:
+            return found, reference
+        number += 1
+        reference = f"{work.renewal.reference}/{number}"
 
 
 def draft_of(subscription: Subscription, subscriber: Subscriber, renewal: Renewal) -> DraftOrder:
@@ -112,6 +131,25 @@ def nothing_to_pay(order: RenewalOrder) -> bool:
     return order.charge_status in {"FULL", "OVERCHARGED"} or (order.total is not None and order.total.minor == 0)
 
 
+async def check_known_sum(deps: Deps, work: Work, order: RenewalOrder) -> None:
+    """A new order of a period whose charge has failed, at the prices and with the contents of today, is not charged for
+    more than that charge was of: staff and its customer were shown the sum. What staff change on its own order counts.
+    """
+    renewal, total = work.renewal, order.total
+    known, slot = renewal.amount, f"{RENEWAL_SLOT}{renewal.id}/{renewal.attempt}"
+    if renewal.failed_on is None or known is None or total is None:
+        return
+    async with deps.store.begin() as unit:
+        last = (await unit.charges.by_slots(renewal.shop, [slot])).get(slot)
+    if last is not None and last.saleor_order == order.id:
+        return
+    if total.currency is not known.currency or known < total:
+        text = (
+            f"its order comes to {total} by now, and the charge that failed was of {known}: nothing is charged for it"
+        )
+        raise Hindered(RenewalReason.PRICE_ABOVE_LIMIT, text)
+
+
 async def check_price(deps: Deps, work: Work, order: RenewalOrder) -> None:
     """What the customer agreed to is not gone beyond."""
     if order.total is None:
@@ -141,20 +179,23 @@ async def complete(deps: Deps, work: Work, order: RenewalOrder) -> RenewalOrder:
         raise Hindered(reason_of(error.provider_code), error.message) from error
 
 
-async def take_away(deps: Deps, work: Work) -> None:
+async def take_away(deps: Deps, work: Work, *, told: bool = False) -> None:
     """Nobody pays for it and nobody gets it: a draft is deleted, an order that is not paid is cancelled.
 
-    Saleor keeps a draft with transactions for good: what was tried on it stays to be seen, and staff are told.
+    Saleor keeps a draft with transactions for good: what was tried on it stays to be seen, and staff are told, unless
+    they were `told` before.
     """
     if work.renewal.order is None:
         if work.renewal.attempts == 1:
             return
-        order = await deps.shop.order_by_reference(work.installation, work.renewal.reference)
+        order, _ = await _by_reference(deps, work)
     else:
         order = await deps.shop.renewal_order(work.installation, work.renewal.order)
     if order is None or order.dead:
         return
     if order.draft and order.transactions:
+        if told:
+            return
         await deps.shop.add_note(work.installation, order.id, NOT_RENEWED)
     elif order.draft:
         await deps.shop.delete_draft(work.installation, order.id)
@@ -163,7 +204,10 @@ async def take_away(deps: Deps, work: Work) -> None:
 
 
 async def skip(deps: Deps, work: Work, reason: RenewalReason, text: str) -> None:
-    """Nothing is charged and nothing is left behind; a period whose charge has failed before is called failed."""
+    """Nothing is charged and nothing is left behind; a period whose charge has failed before is called failed.
+
+    One that a hold finds so stays failed for its charge, so that it can be collected when the hold is over.
+    """
     async with deps.store.begin() as unit:
         current = await unit.renewals.get(work.renewal.shop, work.renewal.id)
     if current is None:
@@ -172,6 +216,10 @@ async def skip(deps: Deps, work: Work, reason: RenewalReason, text: str) -> None
     work = replace(work, renewal=replace(work.renewal, order=current.order, order_number=current.order_number))
     await take_away(deps, work)
     failed = work.renewal.failed_on is not None
+    if failed and reason is RenewalReason.HELD:
+        before = work.renewal.reason
+        text = f"{reason}: {text}"
+        reason = before if before in FAILURES else RenewalReason.CHARGE_FAILED
     after = replace(
         work.renewal,
         status=RenewalStatus.FAILED if failed else RenewalStatus.SKIPPED,

@@ -13,8 +13,9 @@ from app.domain.notice import NoticeKind
 from app.domain.records import AuditEntry
 from app.domain.renewal import Renewal, RenewalReason, RenewalStatus
 from app.domain.subscription import Subscription, SubscriptionStatus
-from app.usecases.installations import installed
+from app.usecases.installations import require_installed
 from app.usecases.notices import note, soon
+from app.usecases.planning import local_day
 from app.usecases.ports import Deps, Job, Unit
 from app.usecases.retries import next_attempt
 from app.usecases.sending import GONE, lease_end
@@ -54,19 +55,22 @@ class OrderGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A renewal that this process holds, and what it belongs to."""
+    """A renewal that this process holds, and what it belongs to. `met` says that its order was there before: somebody
+    has been at it.
+    """
 
     renewal: Renewal
     subscription: Subscription
     agreement: Agreement
     account: Account
     installation: Installation
+    met: bool = False
 
 
 async def work_on(deps: Deps, renewal: Renewal) -> Work:
     """Raises NotFound where the shop is gone, Misconfigured where the account is."""
-    installation = await installed(deps, renewal.shop)
     async with deps.store.begin() as unit:
+        installation = await require_installed(unit, renewal.shop)
         subscription = await unit.subscriptions.get(renewal.shop, renewal.subscription_id)
         agreement = await unit.agreements.by_row(renewal.shop, renewal.subscription_id)
         account = await unit.accounts.get(renewal.shop, renewal.account_id)
@@ -74,6 +78,9 @@ async def work_on(deps: Deps, renewal: Renewal) -> Work:
         raise NotFound(f"no subscription of agreement {renewal.agreement_id}")
     if account is None:
         raise Misconfigured(GONE)
+    if renewal.charge_row is None and agreement.agreement_id is not None:
+        # Its subscription may have gone on with another agreement, by a pay link, since its last charge failed.
+        renewal = replace(renewal, agreement_id=agreement.agreement_id)
     return Work(renewal, subscription, agreement, account, installation)
 
 
@@ -136,7 +143,7 @@ async def step(deps: Deps, work: Work, renewal: Renewal) -> Work:
 
 def rested(renewal: Renewal, until: datetime | None) -> Renewal:
     """Given back, to be looked at again at that time; never where it is final."""
-    return replace(renewal, next_attempt_at=None if renewal.status.final else until, lease_until=None)
+    return replace(renewal, next_attempt_at=None if renewal.status.final else until, lease_until=None, failures=0)
 
 
 def entry(deps: Deps, before: Renewal, after: Renewal) -> AuditEntry:
@@ -192,7 +199,12 @@ async def settle(
 async def wait(deps: Deps, work: Work, hindered: Hindered) -> None:
     """No charge: the row names the reason, staff see a problem, and it is tried again tomorrow."""
     after = replace(
-        work.renewal, status=RenewalStatus.WAITING, reason=hindered.reason, reason_text=hindered.text, charge_row=None
+        work.renewal,
+        status=RenewalStatus.WAITING,
+        reason=hindered.reason,
+        reason_text=hindered.text,
+        charge_row=None,
+        hindered_on=work.renewal.hindered_on or local_day(deps, work.account),
     )
     data = facts(work, reason=hindered.reason.value, text=hindered.text)
     await settle(
@@ -226,16 +238,18 @@ async def went_away(deps: Deps, installation: Installation, reason: RenewalReaso
 
 async def later(deps: Deps, renewal: Renewal, error: RecurringError) -> None:
     """What stood in the way may go away by itself: tried again soon, and given up for a person in the end."""
+    failures = renewal.failures + 1
     dead = None
-    if renewal.attempts >= deps.limits.inbox_attempts:
-        dead = f"given up after {renewal.attempts} attempts: {error.message}"
-    at = next_attempt(deps, renewal.attempts, renewal.created_at, error)
+    if failures >= deps.limits.inbox_attempts:
+        dead = f"given up after {failures} attempts: {error.message}"
+    at = next_attempt(deps, failures, renewal.created_at, error)
     async with deps.store.begin() as unit:
         # Steps may have been stored since it was claimed, and they stay.
         current = await unit.renewals.get(renewal.shop, renewal.id)
         if current is None or current.attempts != renewal.attempts or current.status.final:
             return
-        if not await unit.renewals.save(replace(rested(current, None if dead else at), dead=dead)):
+        failed = replace(rested(current, None if dead else at), failures=failures, dead=dead)
+        if not await unit.renewals.save(failed):
             return
         what = AuditEntry(
             renewal.shop,

@@ -12,18 +12,29 @@ from app.domain.errors import Duplicate, IllegalState, InvalidInput, NotFound, R
 from app.domain.operation import OperationKind
 from app.domain.order import RenewalOrder
 from app.domain.records import AuditEntry
-from app.domain.renewal import Renewal, RenewalReason, RenewalStatus, renewal_order_id
+from app.domain.renewal import Renewal, RenewalReason, RenewalStatus, attempt_of, renewal_order_id
 from app.usecases.batches import unforeseen
 from app.usecases.charges import ChargeMake, new_charge, refresh_charge
 from app.usecases.collecting import ACTOR, WAIT_DAYS, follow, paid
 from app.usecases.dunning import give_up, in_dunning, slot_of
 from app.usecases.ending import end_stopped
 from app.usecases.following import all_of
+from app.usecases.forgotten_charges import caught_up
+from app.usecases.forgotten_drafts import found_again
 from app.usecases.known import refresh_agreement
 from app.usecases.operations import new_operation, perform, request_of
 from app.usecases.planning import local_day
 from app.usecases.ports import Deps, Job, Unit
-from app.usecases.renewal_orders import check_order, check_price, complete, nothing_to_pay, order_for, skip
+from app.usecases.recoveries import open_recovery, recover
+from app.usecases.renewal_orders import (
+    check_known_sum,
+    check_order,
+    check_price,
+    complete,
+    nothing_to_pay,
+    order_for,
+    skip,
+)
 from app.usecases.renewal_work import (
     PROBLEMS,
     Hindered,
@@ -33,6 +44,7 @@ from app.usecases.renewal_work import (
     entry,
     kept,
     later,
+    problem,
     put,
     rested,
     settle,
@@ -43,6 +55,7 @@ from app.usecases.renewal_work import (
 )
 from app.usecases.retries import today
 from app.usecases.sending import lease_end
+from app.usecases.unpaid import given_up
 
 _DAY = timedelta(days=1)
 _SOON = 15.0  # seconds
@@ -73,6 +86,7 @@ async def renew(deps: Deps, shop: str, renewal_id: str) -> str | None:
     async with deps.store.begin() as unit:
         renewal = await unit.renewals.claim(shop, renewal_id, deps.clock(), lease_end(deps))
     if renewal is None:
+        await _look_back(deps, shop, renewal_id)
         return None
     async with kept(deps, renewal):
         try:
@@ -86,12 +100,44 @@ async def renew(deps: Deps, shop: str, renewal_id: str) -> str | None:
     return None
 
 
+async def _look_back(deps: Deps, shop: str, renewal_id: str) -> None:
+    """A period that was given up, whose customer may have paid it by its link before the database was restored."""
+    async with deps.store.begin() as unit:
+        renewal = await unit.renewals.get(shop, renewal_id)
+        if renewal is None or renewal.status is not RenewalStatus.FAILED:
+            return
+        subscription = await unit.subscriptions.get(shop, renewal.subscription_id)
+        rows = await unit.renewals.of_subscription(shop, renewal.subscription_id)
+        if subscription is None or renewal_id not in {it.id for it in given_up(subscription, rows)}:
+            return
+        held = await unit.renewals.take(renewal, deps.clock(), lease_end(deps))
+    if held is None:
+        return
+    async with kept(deps, held):
+        try:
+            work = await work_on(deps, held)
+            if await found_again(deps, work):
+                return
+            agreement, _ = await refresh_agreement(deps, ACTOR, work.agreement)
+            await end_stopped(deps, agreement, held.id)
+        except (RecurringError, TakenOver):
+            pass  # it is looked for again the next night, or somebody else is at it
+        finally:
+            async with deps.store.begin() as unit:
+                current = await unit.renewals.get(shop, renewal_id)
+                if current is not None and current.attempts == held.attempts:
+                    await unit.renewals.save(replace(current, lease_until=None))
+
+
 async def _go_on(deps: Deps, work: Work) -> str | None:
     try:
         if work.renewal.charge_row is not None:
             await follow(deps, work)
             return None
-        return await _begin(deps, work)
+        recovery = await open_recovery(deps, work)
+        if recovery is None:
+            return await _begin(deps, work)
+        await recover(deps, work, recovery)
     except OrderGone:
         text = "the order was deleted or cancelled in Saleor before it was paid"
         await skip(deps, work, RenewalReason.ORDER_GONE, text)
@@ -103,16 +149,19 @@ async def _begin(deps: Deps, work: Work) -> str | None:
     if unwanted is not None:
         await skip(deps, work, *unwanted)
         return None
+    if await found_again(deps, work):
+        return None
     agreement, _ = await refresh_agreement(deps, ACTOR, work.agreement)
     work = replace(work, agreement=agreement)
     if agreement.status.final:
-        await end_stopped(deps, agreement)
+        await end_stopped(deps, agreement, work.renewal.id)
+        if await _paid_elsewhere(deps, work):
+            return None
         await skip(deps, work, RenewalReason.AGREEMENT_NOT_ACTIVE, f"the agreement is {agreement.status}")
         return None
-    standing = await _earlier_charge(deps, work)
+    standing = await earlier_charge(deps, work)
     if standing is not None:
-        await settle(deps, work, rested(_charging(work.renewal, standing), deps.clock()))
-        await deps.jobs.enqueue(Job.RENEW, work.renewal.shop, [work.renewal.id])
+        await _stand_by(deps, work, standing)
         return None
     try:
         return await _order_and_charge(deps, await _with_price_change(deps, work))
@@ -121,7 +170,26 @@ async def _begin(deps: Deps, work: Work) -> str | None:
     return None
 
 
-async def _earlier_charge(deps: Deps, work: Work) -> Charge | None:
+async def _stand_by(deps: Deps, work: Work, standing: Charge) -> None:
+    """Its charge is made already: it is followed."""
+    await settle(deps, work, rested(_charging(work.renewal, standing), deps.clock()))
+    await deps.jobs.enqueue(Job.RENEW, work.renewal.shop, [work.renewal.id])
+
+
+async def _paid_elsewhere(deps: Deps, work: Work) -> bool:
+    """Its order is paid, though the agreement is over: by other means. The period is settled, and people have to look
+    for the agreement that the customer may have now.
+    """
+    order = await deps.shop.renewal_order(work.installation, work.renewal.order) if work.renewal.order else None
+    if order is None or order.dead or order.charge_status not in {"FULL", "OVERCHARGED"}:
+        return False
+    text = "its order is paid, and the agreement is over: look for a newer agreement with vipps-recurring reconcile"
+    await problem(deps, work, RenewalReason.AGREEMENT_NOT_ACTIVE, text)
+    await paid(deps, work, await complete(deps, work, order), RenewalReason.NOTHING_TO_PAY)
+    return True
+
+
+async def earlier_charge(deps: Deps, work: Work) -> Charge | None:
     """An earlier attempt that may hold money after all. The next one waits until Vipps says that it does not."""
     # The row may know of one attempt less than there are charges, where it is of a backup or was filled in later.
     slots = [slot_of(work.renewal, work.renewal.attempt + more) for more in (1, 0)]
@@ -154,19 +222,30 @@ async def _with_price_change(deps: Deps, work: Work) -> Work:
             raise Hindered(RenewalReason.PRICE_ABOVE_LIMIT, f"Vipps refused the new price: {error.message}") from error
     async with deps.store.begin() as unit:
         current = await unit.subscriptions.get(shop, work.subscription.id, lock=True) or work.subscription
-        if current.price_change == change:
+        # Periods that were due before its day, and are still waited for, keep the price of theirs.
+        rows = await unit.renewals.of_subscription(shop, work.subscription.id)
+        earlier = any(it.due < change.on and not it.status.final for it in rows)
+        if current.price_change == change and not earlier:
             await unit.subscriptions.save(current.repriced(change))
         subscription = await unit.subscriptions.get(shop, work.subscription.id) or current
         agreement = await unit.agreements.by_row(shop, agreement.id) or agreement
+    if subscription.price_change == change:
+        subscription = subscription.repriced(change)
     return replace(work, subscription=subscription, agreement=agreement)
 
 
 async def _order_and_charge(deps: Deps, work: Work) -> str | None:
     work, order = await order_for(deps, work)
+    if work.met or work.renewal.attempt:
+        work, standing = await caught_up(deps, work)
+        if standing is not None:
+            await _stand_by(deps, work, standing)
+            return None
     if nothing_to_pay(order):
         await paid(deps, work, await complete(deps, work, order), RenewalReason.NOTHING_TO_PAY)
         return None
     check_order(order)
+    await check_known_sum(deps, work, order)
     await check_price(deps, work, order)
     if not work.account.complete_when_paid:
         order = await complete(deps, work, order)
@@ -192,15 +271,15 @@ async def _store_charge(deps: Deps, work: Work, order: RenewalOrder) -> str:
 
 
 def _charging(renewal: Renewal, charge: Charge) -> Renewal:
-    attempt = int((charge.slot or "").rpartition("/")[2])
     return replace(
         renewal,
         status=RenewalStatus.CHARGING,
         reason=None,
         reason_text=None,
+        hindered_on=None,
         charge_row=charge.id,
         amount=charge.amount,
-        attempt=attempt,
+        attempt=attempt_of(charge.slot),
     )
 
 
@@ -244,7 +323,8 @@ def _due(deps: Deps, work: Work) -> date:
 async def _require_unchanged(unit: Unit, work: Work) -> None:
     renewal = work.renewal
     subscription = await unit.subscriptions.get(renewal.shop, renewal.subscription_id, lock=True)
-    if subscription is None or why_unwanted(subscription, renewal) is not None:
+    paying = await unit.recoveries.open_of(renewal.shop, renewal.subscription_id)
+    if subscription is None or paying is not None or why_unwanted(subscription, renewal) is not None:
         raise Unavailable("the subscription has changed meanwhile; it is looked at again", retry_after=1)
 
 
@@ -264,12 +344,18 @@ async def _hindered(deps: Deps, work: Work, hindered: Hindered) -> None:
     if current is None:
         raise TakenOver
     work = replace(work, renewal=replace(work.renewal, order=current.order, order_number=current.order_number))
-    since = max(work.renewal.due, work.renewal.created_at.date())
-    if local_day(deps, work.account) > since + timedelta(days=WAIT_DAYS):
-        failed = replace(work.renewal, reason=hindered.reason, reason_text=hindered.text)
-        await give_up(deps, work, failed, work.account.dunning.then)
+    today_there = local_day(deps, work.account)
+    since = max(work.renewal.due, work.renewal.created_at.date(), work.renewal.hindered_on or today_there)
+    if today_there <= since + timedelta(days=WAIT_DAYS):
+        await wait(deps, work, hindered)
         return
-    await wait(deps, work, hindered)
+    failed = replace(work.renewal, reason=hindered.reason, reason_text=hindered.text)
+    if failed.failed_on is not None:
+        # So that it can be charged again, and paid by its link, once nothing is in the way.
+        text = f"{hindered.reason}: {hindered.text}"
+        failed = replace(failed, reason=RenewalReason.CHARGE_FAILED, reason_text=text)
+        await problem(deps, work, RenewalReason.CHARGE_FAILED, f"It was given up, because of {text}")
+    await give_up(deps, work, failed, work.account.dunning.then)
 
 
 async def order_changed(deps: Deps, shop: str, order: str) -> bool:

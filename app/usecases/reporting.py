@@ -11,6 +11,7 @@ from app.domain.charge import Charge, ChargeOrigin
 from app.domain.errors import NotFound, ProviderError, RecurringError, Rejected
 from app.domain.money import Money
 from app.domain.records import AuditEntry
+from app.domain.renewal import RenewalStatus
 from app.domain.reports import Wish, actions_of, reference_of, reports_of, wanted
 from app.domain.transaction import EventType, Report, ReportStatus
 from app.usecases.batches import unforeseen
@@ -33,19 +34,6 @@ class _Written:
     renewal: str | None = None
 
 
-async def report_charge_to_transaction(deps: Deps, installation: Installation, charge: Charge) -> str | None:
-    """Have Saleor told of a charge as it is now; the id of its transaction, None where it can have none.
-
-    Whoever calls holds the charge's report lease or its renewal's: a transaction is not made twice by two at once.
-    """
-    transaction = await _ensure_transaction(deps, installation, charge)
-    if transaction is not None:
-        async with deps.store.begin() as unit:
-            written = _Written(await _write(deps, unit, charge, transaction))
-        await _carry_on(deps, charge.shop, written)
-    return transaction
-
-
 async def settle_report(deps: Deps, installation: Installation, claimed: Charge) -> None:
     """The end of showing a charge that `claim_report` gave: its transaction, its renewal, and that it is shown.
 
@@ -55,7 +43,7 @@ async def settle_report(deps: Deps, installation: Installation, claimed: Charge)
     transaction = await _ensure_transaction(deps, installation, claimed)
     async with deps.store.begin() as unit:
         reports = await _write(deps, unit, claimed, transaction) if transaction else ()
-        written = _Written(reports, await _woken(deps, unit, claimed))
+        written = _Written(reports, await _woken(deps, unit, claimed, refused=transaction is None))
         await unit.charges.mark_reported(claimed.shop, claimed.id, claimed.shown)
     await _carry_on(deps, claimed.shop, written)
 
@@ -150,11 +138,13 @@ async def _what_waited(deps: Deps, unit: Unit, report: Report) -> _Written:
     return _Written(waiting[:1], await _woken(deps, unit, charge) if charge else None)
 
 
-async def _woken(deps: Deps, unit: Unit, charge: Charge) -> str | None:
-    if charge.origin is not ChargeOrigin.RENEWAL:
+async def _woken(deps: Deps, unit: Unit, charge: Charge, *, refused: bool = False) -> str | None:
+    # An initial charge may pay a renewal too, by a link.
+    if charge.origin not in {ChargeOrigin.RENEWAL, ChargeOrigin.INITIAL}:
         return None
     renewal = await unit.renewals.by_charge(charge.shop, charge.id)
-    if renewal is None:
+    # It asks for a refused transaction again by itself, with pauses: waking it here would leave out the pauses.
+    if renewal is None or (refused and renewal.status is RenewalStatus.COLLECTED):
         return None
     await unit.renewals.wake(charge.shop, renewal.id, deps.clock())
     return renewal.id

@@ -21,12 +21,13 @@ from app.domain.limits import CREATE_CHARGE
 from app.domain.operation import key_for
 from app.domain.records import AuditEntry
 from app.usecases.batches import unforeseen
+from app.usecases.day_totals import forget_days
 from app.usecases.permits import require_permit, told_to_wait
 from app.usecases.ports import Deps, Job
 from app.usecases.retries import given_up, kept, next_attempt, today
 
 # Their order ids at Vipps are made of the order or the period, and so survive our database.
-_ALWAYS_THE_SAME = frozenset({ChargeOrigin.ORDER, ChargeOrigin.RENEWAL})
+ALWAYS_THE_SAME = frozenset({ChargeOrigin.ORDER, ChargeOrigin.RENEWAL})
 _SECOND_REPEAT = 60.0  # seconds: Vipps takes two creations a minute with the same key (facts: VIPPS 10)
 _MAKING = timedelta(minutes=10)  # how long Vipps may take to make what it accepted, before it is sent on its own
 _LOOK_AGAIN = timedelta(seconds=60)
@@ -74,7 +75,7 @@ async def _create(deps: Deps, account: Account, charge: Charge) -> Charge:
     except Rejected as error:
         # A no may mean "I have it already" (a key does not live for ever, and an order's id is always the same), and
         # a conflict may mean "I am at it".
-        if charge.attempts == 1 and not error.in_conflict and charge.origin not in _ALWAYS_THE_SAME:
+        if charge.attempts == 1 and not error.in_conflict and charge.origin not in ALWAYS_THE_SAME:
             raise
         try:
             seen = await provider.get_charge(charge.agreement_id, charge.order_id)
@@ -84,7 +85,7 @@ async def _create(deps: Deps, account: Account, charge: Charge) -> Charge:
             raise error from None
         if not charge.matches(seen) or (charge.attempts == 1 and seen.status.holds_no_money):
             raise  # another charge has the order id: somebody else's, or one that came to nothing before
-        return charge.see(seen)
+        return charge.see(seen, deps.clock())
     return replace(charge, charge_id=charge_id, status=ChargeStatus.PENDING, failure_code=None, failure=None)
 
 
@@ -126,13 +127,15 @@ def rejected(deps: Deps, charge: Charge, error: Rejected) -> Sent:
 
 def later(deps: Deps, charge: Charge, error: RecurringError) -> Sent:
     """Its outcome is open: tried again with the same key, or given up for a person to look at."""
-    dead = given_up(deps, charge.attempts, error)
+    failures = charge.failures + 1
+    dead = given_up(deps, failures, error)
     least = _SECOND_REPEAT if charge.attempts > 1 else 0.0
     after = replace(
         charge,
         failure_code=error.code,
         failure=error.message,
-        next_attempt_at=None if dead else next_attempt(deps, charge.attempts, charge.created_at, error, least),
+        failures=failures,
+        next_attempt_at=None if dead else next_attempt(deps, failures, charge.created_at, error, least),
         lease_until=None,
         dead=dead,
     )
@@ -162,7 +165,7 @@ async def look_then_send(
         return later(deps, charge, error)
     else:
         if charge.matches(seen):
-            return settled(deps, charge, charge.see(seen), "found at Vipps")
+            return settled(deps, charge, charge.see(seen, deps.clock()), "found at Vipps")
         if withdraw is None:
             # Another charge has that id: Vipps will say so.
             return await send_charge(deps, account, charge, permitted=permitted)
@@ -212,6 +215,8 @@ async def store_sent(deps: Deps, sent: Sequence[Sent]) -> None:
         async with deps.store.begin() as unit:
             await unit.charges.record_sent([it.charge for it in sent])
             await unit.audit.add([it.audit for it in sent])
+            for it in sent:
+                await forget_days(unit, None, it.charge, deps.clock())
     except Duplicate as error:
         # One charge that is another row's must not keep the others from being stored.
         if len(sent) == 1:

@@ -16,6 +16,7 @@ from app.domain.operation import OperationKind
 from app.domain.order import Order, SourceOrder
 from app.domain.plan import Plan
 from app.domain.records import AuditEntry
+from app.domain.recovery import RecoveryStatus
 from app.domain.schedule import Schedule
 from app.domain.subscription import MAX_LINES, Subscription, SubscriptionLine, SubscriptionStatus, VoucherPolicy
 from app.domain.transaction import Session
@@ -27,16 +28,28 @@ from app.usecases.ports import Deps, Job, Unit
 
 ACTOR = "system:start"
 _PROBLEM = "vipps-recurring-start:"
+_PAID = frozenset({"FULL", "OVERCHARGED"})
 _RELEASABLE = frozenset({ChargeStatus.RESERVED, ChargeStatus.PARTIALLY_CAPTURED})
 _UNDECIDED = frozenset({AgreementStatus.NEW, AgreementStatus.PENDING, AgreementStatus.UNKNOWN})
 
 
 async def start_soon(deps: Deps, agreement: Agreement) -> None:
-    """To be called where an agreement may have become ACTIVE: nothing happens where no order of a checkout waits."""
+    """To be called where a customer may have decided: nothing happens where neither an order of a checkout waits for it
+    nor a failed renewal.
+    """
+    if agreement.status in _UNDECIDED:
+        return
+    shop = agreement.shop
+    async with deps.store.begin() as unit:
+        recovery = await unit.recoveries.get(shop, agreement.id)
+        session = await unit.sessions.of_agreement(shop, agreement.id)
+        waits = recovery is not None and recovery.status is RecoveryStatus.OPEN
+        if recovery is not None and waits:
+            await unit.renewals.wake(shop, recovery.renewal_id, deps.clock())
+    if recovery is not None and waits:
+        await deps.jobs.enqueue(Job.RENEW, shop, [recovery.renewal_id])
     if agreement.status is not AgreementStatus.ACTIVE:
         return
-    async with deps.store.begin() as unit:
-        session = await unit.sessions.of_agreement(agreement.shop, agreement.id)
     if session is not None and session.order is not None and not session.started:
         await deps.jobs.enqueue(Job.START, session.shop, [session.id])
 
@@ -52,7 +65,7 @@ async def order_seen(deps: Deps, shop: str, order: Order) -> str | None:
         for it in sessions.values():
             if it.order is None:
                 await unit.sessions.give_order(shop, it.id, order.id)
-        paying = [it for it in sessions.values() if await _pays(unit, it)]
+        paying = [it for it in sessions.values() if covers(it, order) and await _pays(unit, it)]
         rows = [await unit.agreements.by_row(shop, it.agreement_row) for it in sessions.values()]
     await deps.jobs.enqueue(Job.START, shop, [it.id for it in paying if not it.started])
     if paying:
@@ -62,6 +75,16 @@ async def order_seen(deps: Deps, shop: str, order: Order) -> str | None:
     if any(row is not None and row.status in _UNDECIDED for row in rows):
         raise Unavailable("another payment of this order waits for its customer")
     return None
+
+
+def covers(session: Session, order: Order) -> bool:
+    """Whether the order is paid in full by it, or at all: for a krone nobody begins a subscription, nor keeps an order
+    from being charged on the agreement that it names.
+    """
+    if order.charge_status in _PAID or order.authorize_status == "FULL":
+        return True
+    total = order.total
+    return total is not None and total.currency is session.amount.currency and total <= session.amount
 
 
 async def _pays(unit: Unit, session: Session) -> bool:
@@ -98,6 +121,9 @@ async def begin_subscription(deps: Deps, shop: str, session_id: str) -> str:
             return "the order is not to be seen; it is looked for again"
         if order.dead:
             return await _let_go(deps, start, order, f"order {order.number} is {order.status}")
+        now = await deps.shop.order(start.installation, session.order)
+        if now is None or not covers(session, now):
+            return await _hindered(deps, start, order, f"{session.amount} does not pay for it")
         return await _begin(deps, start, order)
 
 
@@ -174,6 +200,7 @@ def _subscription(deps: Deps, start: _Start, order: SourceOrder) -> Subscription
         channel_id=order.channel_id,
         currency=agreement.price.currency,
         initial_order=order.id,
+        initial_number=order.number,
         lines=_lines(recurring),
         schedule=schedule,
         next_period=1,

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from app.domain.account import Caller, Scope
 from app.domain.agreement import Agreement, Pricing, check_amount, check_text
 from app.domain.charge import LIMIT_FACTOR
-from app.domain.errors import Forbidden, InvalidInput, LimitExceeded
+from app.domain.errors import Forbidden, IllegalState, InvalidInput, LimitExceeded
 from app.domain.money import Money
 from app.domain.notice import NoticeKind
 from app.domain.subscription import PriceChange, Subscriber, Subscription, SubscriptionLine, VoucherPolicy
@@ -103,6 +103,13 @@ def _decide(it: Situation, terms: Terms) -> Decision:
     old = it.subscription.price_change
     if old is not None and replace(old, told_at=it.now) == new:
         return Decision(after, person=person, said=said)  # asked for again, and told of before
+    if old is not None and any(row.due >= old.on for row in it.renewals):
+        if any(row.due < old.on and not row.status.final for row in it.renewals):
+            raise IllegalState(
+                f"a period from before the last change ({old.on}) is open: change the price again when it is over",
+                field="on",
+            )
+        after = after.repriced(old)  # it is in force: what is renewed before the new one costs that
     after = after.with_price_change(new)
     told: dict[str, str | int | None] = {
         "on": new.on.isoformat(),

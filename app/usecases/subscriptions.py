@@ -8,7 +8,7 @@ from enum import StrEnum
 from app.domain.account import Account, Caller, Scope
 from app.domain.agreement import Agreement
 from app.domain.batch import BatchResult, check_size
-from app.domain.charge import Charge, ChargeStatus
+from app.domain.charge import Charge
 from app.domain.errors import Duplicate, IllegalState, Misconfigured, NotFound, OutcomeUnknown, Unavailable
 from app.domain.notice import NoticeKind
 from app.domain.records import AuditEntry
@@ -19,15 +19,22 @@ from app.usecases.batches import Malformed, each_once
 from app.usecases.dunning import in_dunning
 from app.usecases.known import check_id
 from app.usecases.notices import note, soon
-from app.usecases.planning import local_day, planned_row, take
+from app.usecases.periods import (
+    OPEN,
+    ending,
+    first_movable,
+    left_out,
+    may_be_taken_back,
+    skipped_already,
+    upcoming_of,
+)
+from app.usecases.planning import local_day, planned_anew, planned_row, take
 from app.usecases.ports import Deps, Job, Unit
 from app.usecases.renewals import renew
 from app.usecases.sending import GONE, lease_end
 
 _TRIES = 5  # as often as somebody else may be quicker
 _DAY = timedelta(days=1)
-_OPEN = frozenset({RenewalStatus.PLANNED, RenewalStatus.WAITING, RenewalStatus.CHARGING})
-_NOT_COLLECTED = frozenset({ChargeStatus.NEW, ChargeStatus.PENDING, ChargeStatus.DUE, ChargeStatus.RESERVED})
 
 
 class CancelAt(StrEnum):
@@ -57,20 +64,19 @@ class Situation:
 
     @property
     def upcoming(self) -> Renewal | None:
-        """The next period, where it is a renewal already that is neither collected nor late."""
-        open_ = (it for it in self.renewals if it.status in _OPEN and it.due >= self.today and it.failed_on is None)
-        return next(open_, None)
+        return upcoming_of(self.renewals, self.today)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a subscription, which of its periods get a row, and what of it is told.
+    """What becomes of a subscription, which of its periods get a row or are renewed after all, and what of it is told.
 
     `person` changes where its renewals go; `said` names what of that for the audit, without what it says.
     """
 
     after: Subscription
     rows: Sequence[Renewal] = ()
+    revived: Sequence[Renewal] = ()
     notice: NoticeKind | None = None
     facts: Mapping[str, str | int | None] = field(default_factory=dict)
     person: Callable[[Subscriber], Subscriber] | None = None
@@ -84,7 +90,9 @@ async def pause(deps: Deps, caller: Caller, ids: Sequence[str], until: date | No
         _require_free(it)
         after = it.subscription.paused(until, it.today)
         told = {"until": until.isoformat() if until else None}
-        return Decision(after, notice=NoticeKind.SUBSCRIPTION_PAUSED, facts=told)
+        # An earlier pause, or a hold, may have left out what this one does not reach.
+        beyond = [row for row in left_out(after, it.renewals, it.today) if until is not None and row.due >= until]
+        return Decision(after, revived=_anew(it, beyond), notice=NoticeKind.SUBSCRIPTION_PAUSED, facts=told)
 
     return await _each(deps, caller, ids, "paused", decide)
 
@@ -103,9 +111,19 @@ async def resume(deps: Deps, caller: Caller, ids: Sequence[str]) -> BatchResult[
         slept = take(replace(before, paused_until=None), yesterday, yesterday, it.now) if rests else None
         after = (slept.subscription if slept else before).resumed()
         told = {"next_due": after.next_due.isoformat()}
-        return Decision(after, slept.renewals if slept else (), NoticeKind.SUBSCRIPTION_RESUMED, told)
+        return Decision(
+            after,
+            slept.renewals if slept else (),
+            _anew(it, left_out(after, it.renewals, it.today)),
+            NoticeKind.SUBSCRIPTION_RESUMED,
+            facts=told,
+        )
 
     return await _each(deps, caller, ids, "resumed", decide)
+
+
+def _anew(it: Situation, rows: Sequence[Renewal]) -> Sequence[Renewal]:
+    return [planned_anew(row, it.subscription.agreement_id, it.now) for row in rows]
 
 
 def _require_free(it: Situation) -> None:
@@ -119,7 +137,7 @@ async def move(deps: Deps, caller: Caller, agreement_id: str, day: date) -> Subs
     caller.require(Scope.AGREEMENTS_WRITE)
 
     def decide(it: Situation) -> Decision:
-        earliest = it.today + timedelta(days=max(it.account.lead_days, 1))
+        earliest = first_movable(it.account, it.today)
         if it.upcoming is not None:
             raise IllegalState(
                 f"the period that is due on {it.upcoming.due} is being renewed already: skip it, or move the next one "
@@ -139,12 +157,9 @@ async def cancel(
         return await cancel_agreements(deps, caller, ids)
 
     def decide(it: Situation) -> Decision:
-        upcoming = it.upcoming
-        # What is charged already is the last period; what is only planned is not charged any more.
-        on = upcoming.due if upcoming is not None and upcoming.charge_row is None else None
         if it.subscription.status is SubscriptionStatus.ENDING:
             return Decision(it.subscription)
-        return Decision(it.subscription.ending(on))
+        return Decision(ending(it.subscription, it.upcoming))
 
     async def end_later(agreement_id: str) -> Agreement:
         return (await change(deps, caller, agreement_id, "ending", decide)).agreement
@@ -179,9 +194,10 @@ async def change(
             if not await unit.subscriptions.save(made.after):
                 continue
             told = await _write_down(unit, deps, it, made, verb)
+            revived = [row.id for row in made.revived if await unit.renewals.save(row)]
             # What waits for the day of its next charge goes on waiting for it.
-            uncharged = (row for row in it.renewals if row.status in _OPEN and row.charge_row is None)
-            woken = [row.id for row in uncharged if not in_dunning(row)]
+            uncharged = (row for row in it.renewals if row.status in OPEN and row.charge_row is None)
+            woken = [row.id for row in uncharged if not in_dunning(row)] + revived
             for renewal_id in woken:
                 await unit.renewals.wake(caller.shop, renewal_id, it.now)
         await soon(deps, caller.shop, told)
@@ -264,10 +280,10 @@ async def skip(deps: Deps, caller: Caller, ids: Sequence[str]) -> BatchResult[Su
 
 
 def _without_next(it: Situation) -> Decision:
-    earlier = [row for row in it.renewals if row.reason is RenewalReason.SKIPPED and row.due >= it.today]
-    if earlier:
+    earlier = skipped_already(it.renewals, it.today)
+    if earlier is not None:
         raise Duplicate(
-            f"the period that is due on {earlier[-1].due} is skipped already; to leave out more, pause it until a day",
+            f"the period that is due on {earlier.due} is skipped already; to leave out more, pause it until a day",
             field="agreementId",
         )
     if it.upcoming is not None:
@@ -313,7 +329,7 @@ async def _mark(unit: Unit, deps: Deps, it: Situation) -> Renewal:
 
 
 def _require_time(charge: Charge | None) -> None:
-    if charge is not None and not charge.status.holds_no_money and charge.status not in _NOT_COLLECTED:
+    if charge is not None and not may_be_taken_back(charge):
         raise IllegalState(
             f"the next period is charged already ({charge.status}); it can only be refunded", field="agreementId"
         )

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
@@ -12,13 +12,15 @@ from app.domain.errors import NotFound, ProviderError
 from app.domain.notice import NoticeKind
 from app.domain.renewal import Renewal, RenewalReason, RenewalStatus
 from app.domain.subscription import Subscription, SubscriptionStatus
+from app.domain.transaction import Session
 from app.usecases.dunning import end_long_held
 from app.usecases.ending import end_stopped
 from app.usecases.following import all_of
 from app.usecases.installations import installed
 from app.usecases.notices import note, soon
-from app.usecases.planning import hand_over, local_day, planned_row
+from app.usecases.planning import local_day
 from app.usecases.ports import Deps
+from app.usecases.starting import begin_subscription
 
 PROBLEM_KEY = "vipps-recurring-watchdog:"
 _PAGE = 500
@@ -26,11 +28,13 @@ _MOST = 1000  # gaps that are told one by one; where there are more, these are e
 _DAY = timedelta(days=1)
 # How long after a charge's last day its outcome may take to be known.
 _SLACK = timedelta(days=3)
+_TOLD_FOR = timedelta(days=7)
 
 
 class GapKind(StrEnum):
     NOT_PLANNED = "NOT_PLANNED"  # its next period is over and nobody planned it
     NO_RENEWAL = "NO_RENEWAL"  # a period has no row at all
+    MISSED = "MISSED"  # nobody planned a period before the next one was due, and it is not charged
     STUCK = "STUCK"  # a renewal that should be final is not, and names no reason
     NO_ORDER = "NO_ORDER"  # approved at Vipps, and no order came of it
 
@@ -38,6 +42,7 @@ class GapKind(StrEnum):
 _WORDS: Mapping[GapKind, str] = {
     GapKind.NOT_PLANNED: "subscriptions are past their due day and not planned: is a worker running?",
     GapKind.NO_RENEWAL: "subscriptions have periods without a renewal: vipps-recurring renewals backfill",
+    GapKind.MISSED: "periods were not planned in time and are not charged: vipps-recurring renewals backfill",
     GapKind.STUCK: "renewals do not come to an end: vipps-recurring failures list",
     GapKind.NO_ORDER: "agreements were approved a day ago or earlier, and no order came of them",
 }
@@ -61,6 +66,9 @@ async def watch(deps: Deps) -> Sequence[Gap]:
     await all_of(deps, [end_long_held(deps, shop) for shop in shops])
     await all_of(deps, [_follow_agreements(deps, shop) for shop in shops])
     await all_of(deps, [_wake_paused(deps, shop, accounts) for shop in shops])
+    async with deps.store.begin() as unit:
+        without = await unit.subscriptions.without(None, _MOST)
+    await all_of(deps, [_look_for_order(deps, it) for it in without if it.order is None])
     gaps = await find_gaps(deps, accounts)
     await all_of(deps, [_tell(deps, shop, [it for it in gaps if it.shop == shop]) for shop in shops])
     return gaps
@@ -80,6 +88,7 @@ async def find_gaps(deps: Deps, accounts: Mapping[str, Account]) -> Sequence[Gap
             found = await unit.subscriptions.get(shop, subscription_id)
         if found is not None:
             gaps.append(Gap(GapKind.NO_RENEWAL, shop, found.agreement_id, f"{count} periods have no renewal"))
+    gaps += await _missed(deps, sorted({it.shop for it in accounts.values()}))
     for renewal in stale:
         why = await _stuck(deps, renewal, yesterday)
         if why is not None:
@@ -93,16 +102,28 @@ async def find_gaps(deps: Deps, accounts: Mapping[str, Account]) -> Sequence[Gap
     return gaps
 
 
+async def _missed(deps: Deps, shops: Sequence[str]) -> list[Gap]:
+    """Told for a week: whoever does not want them charged after all has nothing to do."""
+    found = []
+    for shop in shops:
+        async with deps.store.begin() as unit:
+            rows = await unit.renewals.of_status(shop, RenewalStatus.SKIPPED, RenewalReason.MISSED, _MOST, newest=True)
+        found += [it for it in rows if it.created_at > deps.clock() - _TOLD_FOR]
+    return [Gap(GapKind.MISSED, it.shop, it.agreement_id, f"period {it.period}, due {it.due}") for it in found]
+
+
 async def _stuck(deps: Deps, renewal: Renewal, yesterday: date) -> str | None:
     """Why a renewal past its due day is a gap; None where it is under way or names its own reason."""
     if renewal.dead is not None:
         return renewal.dead
     if renewal.status is RenewalStatus.WAITING and renewal.reason is not None:
         return None
-    if renewal.status is not RenewalStatus.CHARGING:
-        # A backfilled one is due long ago, and was taken up a moment ago.
-        taken_up = renewal.next_attempt_at is not None and renewal.next_attempt_at > deps.clock() - _DAY
-        return None if taken_up or renewal.reason is not None else f"{renewal.status} since {renewal.due}"
+    if renewal.status in {RenewalStatus.PLANNED, RenewalStatus.WAITING}:
+        # A backfilled one is due long ago, and was planned a moment ago.
+        fresh = renewal.created_at > deps.clock() - _DAY
+        return None if fresh else f"{renewal.status} since {renewal.due}"
+    if renewal.status is RenewalStatus.COLLECTED and renewal.reason is not None:
+        return None  # staff were told when its order could not be completed
     async with deps.store.begin() as unit:
         charge = await unit.charges.get(renewal.shop, renewal.charge_row or "")
     if charge is None:
@@ -111,6 +132,16 @@ async def _stuck(deps: Deps, renewal: Renewal, yesterday: date) -> str | None:
         return charge.dead
     last = charge.due + timedelta(days=charge.retry_days) + _SLACK
     return f"its charge of {charge.due} is {charge.status}" if last < yesterday else None
+
+
+async def _look_for_order(deps: Deps, session: Session) -> None:
+    """Saleor tells of a new order for some minutes only: one that was not heard of is asked for here."""
+    order = await deps.shop.order_of(await installed(deps, session.shop), session.id)
+    if order is None:
+        return
+    async with deps.store.begin() as unit:
+        await unit.sessions.give_order(session.shop, session.id, order)
+    await begin_subscription(deps, session.shop, session.id)
 
 
 async def _follow_agreements(deps: Deps, shop: str) -> None:
@@ -172,46 +203,3 @@ async def _tell(deps: Deps, shop: str, gaps: Sequence[Gap]) -> None:
                 await deps.shop.raise_problem(installation, PROBLEM_KEY + kind, text)
             else:
                 await deps.shop.dismiss_problem(installation, PROBLEM_KEY + kind)
-
-
-async def backfill(deps: Deps, shop: str, since: date) -> int:
-    """Plan the periods due since that day that were missed or have no row; how many.
-
-    Each is charged for itself, as far as the amount that the customer agreed to for an interval allows: what goes
-    beyond it waits. What was skipped for another reason stays skipped.
-    """
-    async with deps.store.begin() as unit:
-        missed = await unit.renewals.of_status(shop, RenewalStatus.SKIPPED, RenewalReason.MISSED, 100_000)
-        missing = [it for it in await unit.renewals.gaps(100_000) if it[0] == shop]
-    rows = [it for it in missed if it.due >= since]
-    filled: list[Renewal] = []
-    for renewal in rows:
-        filled += await _revive(deps, renewal)
-    for _, subscription_id, _ in missing:
-        filled += await _fill(deps, shop, subscription_id, since)
-    await hand_over(deps, filled)
-    return len(filled)
-
-
-async def _revive(deps: Deps, renewal: Renewal) -> Sequence[Renewal]:
-    now = deps.clock()
-    again = replace(
-        renewal, status=RenewalStatus.PLANNED, reason=None, reason_text=None, next_attempt_at=now, created_at=now
-    )
-    async with deps.store.begin() as unit:
-        found = await unit.subscriptions.get(renewal.shop, renewal.subscription_id)
-        alive = found is not None and found.status is SubscriptionStatus.ACTIVE
-        return [again] if alive and await unit.renewals.save(again) else []
-
-
-async def _fill(deps: Deps, shop: str, subscription_id: str, since: date) -> Sequence[Renewal]:
-    async with deps.store.begin() as unit:
-        found = await unit.subscriptions.get(shop, subscription_id)
-        if found is None or found.status is not SubscriptionStatus.ACTIVE:
-            return []
-        known = {it.period for it in await unit.renewals.of_subscription(shop, subscription_id, 10_000)}
-        missing = [period for period in range(1, found.next_period) if period not in known]
-        rows = [planned_row(found, period, found.schedule.due(period), deps.clock()) for period in missing]
-        rows = [row for row in rows if row.due >= since]
-        await unit.renewals.add_all(rows)
-    return rows

@@ -15,9 +15,10 @@ from app.domain.money import Money
 from app.domain.provider import AccessToken, AgreementPage, DraftedAgreement, Outcome, SeenAgreement
 from app.vipps.calls import DRAFT
 from app.vipps.http import VippsHttp
-from app.vipps.wire import Confirmation, Created, Drafted, agreement_status, done, read, step, written
+from app.vipps.wire import Confirmation, Created, Drafted, Owned, agreement_status, done, read, step, written
 
 _V3 = "/recurring/v3/agreements"
+_V3_CHARGES = "/recurring/v3/charges"
 _SLACK = timedelta(minutes=1)  # between Vipps' clock and ours
 
 Body = dict[str, Any]
@@ -127,6 +128,17 @@ class Recurring(ABC):
             charge_id=request.order_id,
         )
         return written(Created.model_validate_json, response).charge_id
+
+    async def agreement_of(self, charge_id: str) -> str | None:
+        """Only v3 finds a charge by its id alone, and it finds those of v2 as well."""
+        path = f"{_V3_CHARGES}/{step(charge_id)}"
+        try:
+            body = await self._http.read(path, operation="getChargeById", charge_id=charge_id)
+        except Rejected as error:
+            if error.unknown_object:
+                return None
+            raise
+        return read(Owned.model_validate_json, body).agreement_id
 
     async def get_charge(self, agreement_id: str, charge_id: str) -> SeenCharge:
         path = self._charge_path(agreement_id, charge_id)

@@ -52,6 +52,12 @@ class Created(Wire):
     charge_id: str
 
 
+class Owned(Wire):
+    """What v3 shows of a charge that is found by its id alone (facts: VIPPS 5.2)."""
+
+    agreement_id: str
+
+
 class Confirmation(Wire):
     """What v3 shows of a draft and v2 does not (facts: VIPPS 4.3, 5.2)."""
 

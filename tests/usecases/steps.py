@@ -227,6 +227,9 @@ class MortalStore:
             self._life.step("before a commit")
         self._life.step("after a commit")
 
+    async def analyze(self) -> None:
+        await self._store.analyze()
+
     async def release_leases(self) -> None:
         await self._store.release_leases()
 
@@ -368,6 +371,9 @@ class Interrupted:
             await self._happening()
         async with self._store.begin() as unit:
             yield unit
+
+    async def analyze(self) -> None:
+        await self._store.analyze()
 
     async def release_leases(self) -> None:
         await self._store.release_leases()

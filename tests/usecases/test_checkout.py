@@ -212,6 +212,21 @@ async def test_what_is_shipped_later_is_reserved_first(world: World) -> None:
 
 @each_once
 @pytest.mark.usefixtures("version")
+async def test_an_account_that_reserves_does_so_unless_the_product_says_otherwise(world: World) -> None:
+    await world.set_account(reserve_initial=True)
+    at_once = a_product(world, metadata=MONTHLY | {"vipps-recurring.initial": "capture"})
+    for buying, result in (
+        (a_cart(world), "AUTHORIZATION_SUCCESS"),
+        (a_customers_cart(world, at_once), "CHARGE_SUCCESS"),
+    ):
+        await buying.begin()
+        buying.approve()
+        assert (await buying.process()).event.type == result
+    assert (len(world.effects("reserve")), len(world.effects("charge"))) == (1, 1)
+
+
+@each_once
+@pytest.mark.usefixtures("version")
 async def test_nothing_to_pay_now_makes_the_agreement_alone(world: World) -> None:
     world.saleor.create_voucher("FREE", 100)
     trial = a_product(world, metadata=MONTHLY | {"vipps-recurring.trial": "DAY:14"})
@@ -272,14 +287,14 @@ async def test_a_cart_that_cannot_be_paid_is_refused_in_words(
 
 async def test_what_the_merchant_has_to_mend_is_told_to_the_merchant(one_world: World) -> None:
     world = one_world
-    await world.set_account(agreement_url=None)
+    await world.set_account(client_secret=None)
     buying = a_customers_cart(world)
     refused = await buying.begin()
     assert refused.event.type == "CHARGE_FAILURE"
     assert "account" not in refused.event.message
     [problem] = world.saleor.problems.of(world.saleor.apps[0])
-    assert "--agreement-url" in problem.message
-    assert any("--agreement-url" in it["reason"] for it in await raw(world, "audit"))
+    assert "account set" in problem.message
+    assert any("account set" in it["reason"] for it in await raw(world, "audit"))
 
 
 @pytest.mark.parametrize(
@@ -444,7 +459,7 @@ async def test_a_storefront_learns_where_it_can_be_used(one_world: World) -> Non
     checkout = a_customers_cart(world).checkout
     [shown] = await world.saleor.payment_gateway_initialize(checkout)
     assert shown.data == {"ok": True, "channel": "norway", "currency": "NOK"}
-    await world.set_account(agreement_url=None)
+    await world.set_account(client_secret=None)
     [hidden] = await world.saleor.payment_gateway_initialize(checkout)
     assert hidden.data["ok"] is False
     assert "account" not in hidden.data["reason"]

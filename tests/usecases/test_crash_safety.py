@@ -40,6 +40,7 @@ from tests.usecases.steps import (
     creations,
     hears_vipps,
     keys_and_bodies,
+    limited,
     mortal,
     moved,
     notes_of,
@@ -160,6 +161,21 @@ DEADLY: dict[str, tuple[Callable[[World], Awaitable[Resume]], str, str, tuple[st
     "operation": (_a_refund_to_die_over, "get_charge", "getCharge", ("OPEN", "DONE")),
     "inbox": (_a_webhook_to_die_over, "get_agreement", "getAgreement", ("WAITING", "DONE")),
 }
+
+
+async def test_deaths_of_processes_make_no_dead_letter_of_a_charge(world: World) -> None:
+    begin, deadly, operation, _ = DEADLY["charge"]
+    resume = await begin(world)
+    limited(world, attempts=3)
+    for _ in range(5):
+        await _leases_end(world)
+        with pytest.raises(Died):
+            await resume(mortal(world.context.deps, Life(dies_on=f"before {deadly}")))
+    await _leases_end(world)
+    trouble(world, operation, {"kind": "status", "status": 503})
+    await resume(world.context.deps)
+    [row] = [it for it in await raw(world, "charge") if it["status"] == "NEW"]
+    assert (row["dead"], row["failures"]) == (None, 1)
 
 
 @pytest.mark.parametrize("table", DEADLY)

@@ -246,8 +246,11 @@ async def test_what_is_repaired_stands_in_the_books_and_in_the_audit(world: Worl
     await compared(world)
 
     assert await sums(world) == [("CHARGED", 10_000, 0), ("PARTIALLY_REFUNDED", 25_000, 5_000)]
-    steps = [(it["before"], it["after"]) for it in await raw(world, "audit") if it["actor"] == "system:reconcile"]
+    # Vipps' doing, not that of who looked; who looked is said.
+    told = [it for it in await raw(world, "audit") if it["reason"] == "seen by system:reconcile"]
+    steps = [(it["before"], it["after"]) for it in told]
     assert ("CHARGED", "PARTIALLY_REFUNDED") in steps
+    assert {it["actor"] for it in told} == {"vipps:seen"}
     assert all(after != "" for _, after in steps)
 
 

@@ -301,6 +301,8 @@ async def test_an_order_that_can_never_be_made_is_given_back_once(world: World) 
     await days_pass(world, 3)
     _out_of_stock(world, who)
     await days_pass(world, 18)
+    assert await who.outcomes() == ["COLLECTED/OUT_OF_STOCK"]
+    await days_pass(world, 6)
     assert await who.outcomes() == ["FAILED/OUT_OF_STOCK"]
     await days_pass(world, 2)
     assert [it.amount for it in world.effects("charge")] == [19_900]

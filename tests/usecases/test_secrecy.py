@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
+import httpx
 import pytest
 import structlog
 from sqlmodel import SQLModel
@@ -18,12 +20,14 @@ from app.domain.errors import Unavailable
 from app.domain.provider import RecurringProvider
 from app.observability import configure_logging
 from app.saleor.simulator.models import Address, User
+from app.usecases.day_totals import total_days
 from app.usecases.planning import plan
 from app.usecases.reconciliation import reconcile_account
 from app.vipps.simulator import DEFAULT_MERCHANT
 from tests.usecases.buying import Purchase, a_product
 from tests.usecases.steps import a_made_charge, an_agreement, hears_vipps, raw, recover, swept_by, the_account
-from tests.web.helpers import foreign_agreement
+from tests.web.helpers import foreign_agreement, saleor_hosts
+from tests.web.pages.visiting import Staff
 from tests.world import SECRET_KEY, SHOP, World, bearer
 
 EMAIL, FIRST, LAST, PHONE = "kari.normann@kundepost.no", "Kariannette", "Normannsen", "4791234567"
@@ -81,8 +85,9 @@ async def _story(world: World) -> Told:
     await recover(world)
     await world.set_account()
     await recover(world, rounds=2)
-    await _stopped_and_compared(world, agreement)
     await _subscribed(world, person)
+    await _looked_for(world)
+    await _stopped_and_compared(world, agreement)
     async with world.context.store.begin() as unit:
         await unit.workers.seen("worker-1", world.time.now)
     await world.context.journal.flush()
@@ -114,18 +119,46 @@ async def _story(world: World) -> Told:
     )
 
 
+async def _looked_for(world: World) -> None:
+    """Staff look for the person while the shop answers, and while it repeats what it was asked."""
+    staff = Staff(world)
+    repeats = httpx.MockTransport(
+        lambda request: httpx.Response(200, json={"errors": [{"message": str(request.read())}]})
+    )
+    for shop in (None, repeats):
+        hosts = saleor_hosts(world).apps
+        usual = hosts["shop.example"]
+        hosts["shop.example"] = shop or usual
+        for path in ("/agreements", "/charges", "/agreements.csv"):
+            for typed in (EMAIL, f"{FIRST} {LAST}", f"+{PHONE}", f"{LAST}\x07", f"{LAST}%FF" * 60):
+                headers = staff.headers() | {"Search-For": quote(typed)}
+                answer = await world.http.get(f"/app/content{path}", headers=headers)
+                assert answer.status_code == 200
+        hosts["shop.example"] = usual
+
+
 async def _subscribed(world: World, person: User) -> None:
-    """A purchase in the checkout, and its first renewal: addresses, reports, notices."""
-    await world.set_account(notify_url="https://hooks.example/vipps", notify_secret=NOTIFY_SECRET)
+    """A purchase in the checkout, and its renewal, which fails and is paid by link: addresses, reports, notices."""
+    await world.set_account(notify_url="https://hooks.example/vipps", notify_secret=NOTIFY_SECRET, retry_days=0)
     address = {"first_name": FIRST, "last_name": LAST, "street_address_1": STREET, "city": "OSLO", "phone": f"+{PHONE}"}
+    address |= {"postal_code": "0154", "country": "NO"}
     home = [Address(number=world.saleor.next_number("Address"), **address) for _ in range(2)]  # type: ignore[arg-type]
     checkout = world.saleor.create_checkout(
         person, [(a_product(world), 1)], email=EMAIL, billing=home[0], shipping=home[1]
     )
-    await Purchase(world, checkout).buy()
+    purchase = Purchase(world, checkout)
+    await purchase.buy()
+    world.vipps.set_failure(purchase.agreement_id, "user_action_required")
     world.advance(timedelta(days=30))
     await plan(world.context.deps)
     await world.drain()
+    for _ in range(3):
+        world.advance(timedelta(days=1))
+        await world.sweep()
+        await world.drain()
+    [renewal] = await raw(world, "renewal")
+    pressed = await world.http.post(world.context.deps.pay_url(renewal["id"]))
+    assert pressed.headers["Location"].startswith("https://vipps"), pressed.text
 
 
 async def _stopped_and_compared(world: World, agreement: str) -> None:
@@ -174,6 +207,7 @@ async def test_a_mistake_of_ours_is_logged_without_what_it_was_about(log: io.Str
 
 async def test_tables_hold_no_plain_secret_and_nothing_of_a_person(world: World) -> None:
     told = await _story(world)
+    await total_days(world.context.deps)
 
     for table in TABLES:
         rows = await raw(world, table)

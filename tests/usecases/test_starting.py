@@ -13,6 +13,7 @@ from app.saleor.simulator.models import Order
 from app.usecases.installations import installed
 from app.usecases.starting import begin_subscription
 from app.usecases.stored_methods import delete_stored_method, stored_methods
+from app.usecases.watchdog import watch
 from tests.usecases.buying import (
     MONTHLY,
     Purchase,
@@ -98,6 +99,22 @@ async def test_the_sweeper_starts_what_everybody_forgot(one_world: World) -> Non
     assert await subscription_of(world, buying) is None
     await world.sweep()
     assert await subscription_of(world, buying) is not None
+
+
+async def test_the_watchdog_starts_what_nobody_heard_the_order_of(world: World) -> None:
+    lost = frozenset({"ORDER_CREATED", "ORDER_UPDATED", "ORDER_CONFIRMED", "ORDER_FULLY_PAID", "ORDER_PAID"})
+    world.saleor.mischief = Mischief(drop=True, events=lost)
+    buying = a_customers_cart(world)
+    await buying.buy()
+    for _ in range(3):
+        world.advance(timedelta(hours=1))
+        await world.sweep()
+    assert await subscription_of(world, buying) is None
+    assert await watch(world.context.deps) == []
+    subscription = await subscription_of(world, buying)
+    assert subscription is not None
+    assert buying.order is not None
+    assert subscription.initial_order == buying.order.id
 
 
 @each_once

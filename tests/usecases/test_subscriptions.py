@@ -32,6 +32,7 @@ from app.domain.subscription import Subscriber, SubscriptionLine, SubscriptionSt
 from app.usecases.ports import Limits
 from app.usecases.subscription_terms import Line, NewPrice, Terms, change_terms
 from app.usecases.subscriptions import CancelAt, cancel, move, pause, resume, skip
+from app.usecases.watchdog import watch
 from app.vipps.simulator.faults import Fault
 from tests.usecases.renewing import HOME, Subscribed, account_is, days_pass, planned, settle, subscribe
 from tests.usecases.steps import a_reserved_charge, agreement_row
@@ -460,3 +461,24 @@ async def test_two_changes_at_once_are_both_decided_on_what_stands(world: World)
 
 async def _together(*works: Awaitable[Any]) -> list[RecurringError | None]:
     return list(await asyncio.gather(*(error_of(it) for it in works)))
+
+
+@pytest.mark.parametrize("before", ["without an end", "until later"])
+async def test_a_period_after_a_pause_that_was_shortened_is_renewed_when_it_ends_by_itself(
+    world: World, before: str
+) -> None:
+    them = await subscribe(world)
+    world.advance(timedelta(days=2))
+    await planned(world)
+    mine, deps, due = await owner(them), world.context.deps, (await them.renewal()).due
+    until = None if before == "without an end" else due + timedelta(days=1)
+    await pause(deps, mine, [them.agreement], until)
+    await world.run_jobs()
+    assert await them.outcomes() == ["SKIPPED/PAUSED"]
+    await pause(deps, mine, [them.agreement], due - timedelta(days=1))
+    await days_pass(world, 3)
+    await watch(deps)
+
+    assert (await them.row()).status is SubscriptionStatus.ACTIVE
+    assert await them.outcomes() == ["PAID"]
+    assert len(world.effects("charge")) == 1

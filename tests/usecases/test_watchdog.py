@@ -1,15 +1,18 @@
 """The watchdog: what is not as the schedule says is found, told, put right where it can be, and filled by a command."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import text
 
+from app.domain.account import system
 from app.domain.renewal import RenewalReason, RenewalStatus
 from app.domain.subscription import SubscriptionStatus
 from app.domain.transaction import ActionType, Session
+from app.usecases.backfilling import backfill
 from app.usecases.ports import Job
-from app.usecases.watchdog import GapKind, backfill, watch
+from app.usecases.watchdog import GapKind, watch
 from tests.builders import nok
 from tests.usecases.renewing import days_pass, planned, problems, settle, subscribe
 from tests.usecases.steps import agreement_row
@@ -46,12 +49,25 @@ async def test_a_period_without_a_row_is_found_and_filled(world: World) -> None:
         await connection.execute(text("DELETE FROM renewal WHERE period = 2"))
     assert await kinds(world) == [GapKind.NO_RENEWAL]
 
-    assert await backfill(world.context.deps, SHOP, world.time.now.date() - timedelta(days=60)) == 1
+    assert await backfill(world.context.deps, system(SHOP), world.time.now.date() - timedelta(days=60)) == 1
     await settle(world)
     # Its order and its charge exist, and are found by their names.
     assert await who.outcomes() == ["PAID", "PAID"]
-    assert len(world.effects("charge")) == len(who.orders()) == 2
+    charged = [it.order_id for it in world.effects("charge")]
+    assert len(charged) == len(set(charged)) > 0
     assert await kinds(world) == []
+
+
+async def test_missed_periods_are_told_for_a_week(one_world: World) -> None:
+    who = await subscribe(one_world, 100)
+    one_world.advance(timedelta(days=66))
+    await settle(one_world)
+    told = await watch(one_world.context.deps)
+    assert [(it.kind, it.agreement_id) for it in told] == [(GapKind.MISSED, who.agreement)] * 2
+    assert problems(one_world) == ["vipps-recurring-watchdog:MISSED"]
+    await days_pass(one_world, 8)
+    assert await kinds(one_world) == []
+    assert problems(one_world) == []
 
 
 async def test_missed_periods_are_charged_when_a_person_says_so(one_world: World) -> None:
@@ -60,10 +76,10 @@ async def test_missed_periods_are_charged_when_a_person_says_so(one_world: World
     await settle(one_world)
     assert (await who.outcomes())[:2] == ["SKIPPED/MISSED", "SKIPPED/MISSED"]
     since = (await who.renewal(2)).due
-    assert await backfill(one_world.context.deps, SHOP, since) == 1
+    assert await backfill(one_world.context.deps, system(SHOP), since) == 1
     await days_pass(one_world, 5)
     assert await who.outcomes() == ["SKIPPED/MISSED", "PAID", "PAID"]
-    assert await backfill(one_world.context.deps, SHOP, since) == 0
+    assert await backfill(one_world.context.deps, system(SHOP), since) == 0
 
 
 async def test_what_has_ended_is_not_filled(one_world: World) -> None:
@@ -71,7 +87,7 @@ async def test_what_has_ended_is_not_filled(one_world: World) -> None:
     one_world.advance(timedelta(days=66))
     await settle(one_world)
     await who.change((await who.row()).ended("enough"))
-    assert await backfill(one_world.context.deps, SHOP, one_world.time.now.date() - timedelta(days=90)) == 0
+    assert await backfill(one_world.context.deps, system(SHOP), one_world.time.now.date() - timedelta(days=90)) == 0
 
 
 async def test_a_renewal_that_nobody_takes_up_is_a_gap(one_world: World) -> None:
@@ -142,3 +158,21 @@ async def test_the_sweeper_finds_a_renewal_whose_job_is_lost(one_world: World) -
     swept = await one_world.sweep()
     assert swept.renewals == 1
     assert (await who.renewal()).status is RenewalStatus.CHARGING
+
+
+async def test_two_who_fill_in_at_once_plan_each_period_once(world: World) -> None:
+    who = await subscribe(world, 100)
+    world.advance(timedelta(days=66))
+    await settle(world)
+    since = (await who.renewal(1)).due
+    found = await asyncio.gather(*(backfill(world.context.deps, system(SHOP), since) for _ in range(3)))
+    assert sum(found) == 2
+    async with world.context.store.begin() as unit:
+        entries = await unit.audit.of_object(SHOP, who.agreement)
+    assert [it.before for it in entries if it.action == "renewal.backfilled"] == [
+        "period 1 SKIPPED",
+        "period 2 SKIPPED",
+    ]
+    await days_pass(world, 5)
+    charged = [it.order_id for it in world.effects("charge")]
+    assert len(charged) == len(set(charged)) > 0

@@ -243,6 +243,14 @@ async def test_a_draft_whose_answer_was_lost_is_found_with_its_url(simulator: Si
     assert count(simulator, Effect.DRAFT) == 2
 
 
+async def test_a_charge_alone_tells_its_agreement(simulator: Simulator, vipps: Provider) -> None:
+    made = await vipps.create_agreement(own(initial_charge=initial(TransactionType.DIRECT_CAPTURE)), key=KEY)
+    assert await vipps.agreement_of("INITIAL-1") == made.agreement_id
+    simulator.reject(made.agreement_id)
+    assert await vipps.agreement_of("INITIAL-1") == made.agreement_id
+    assert await vipps.agreement_of("INITIAL-2") is None
+
+
 async def test_a_draft_that_never_arrived_is_not_found(simulator: Simulator, vipps: Provider) -> None:
     await vipps.create_agreement(own(2), key=OTHER_KEY)
     simulator.faults.add("reset-before", operation="draftAgreement")
@@ -473,6 +481,7 @@ READS: dict[str, tuple[str, Read]] = {
     "get": ("getAgreement", lambda v, agr: v.get_agreement(agr)),
     "list": ("listAgreements", lambda v, _: v.list_agreements()),
     "charge": ("getCharge", lambda v, agr: v.get_charge(agr, "ORD-OPEN")),
+    "owner": ("getChargeById", lambda v, _: v.agreement_of("ORD-OPEN")),
     "charges": ("listCharges", lambda v, agr: v.list_charges(agr)),
 }
 

@@ -20,6 +20,9 @@ from app.vipps.simulator.views import APPROVAL_PATH, approval_url
 
 # The overview is for looking around; the ledger has everything.
 _SHOWN = 100
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="9" height="9" rx="2" fill="#ff5b24"/></svg>'
+)
 
 
 def _money(minor: int, agreement: Agreement) -> str:
@@ -44,6 +47,7 @@ def page_routes(simulator: Simulator) -> list[Route]:
         ("POST", "/pages/stop", _stop),
         ("GET", APPROVAL_PATH, _show_approval),
         ("POST", APPROVAL_PATH, _decide),
+        ("GET", "/favicon.ico", _icon),
     )
     return [Route(path, partial(run, simulator), methods=[method]) for method, path, run in table]
 
@@ -60,6 +64,10 @@ async def _overview(simulator: Simulator, request: Request) -> Response:
         for agreement in newest_first
     ]
     return _render("overview.html", now=simulator.clock.now(), rows=rows, total=len(simulator.book.agreements))
+
+
+async def _icon(_simulator: Simulator, _request: Request) -> Response:
+    return Response(_ICON, media_type="image/svg+xml")
 
 
 async def _advance(simulator: Simulator, request: Request) -> Response:
