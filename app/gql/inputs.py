@@ -46,7 +46,9 @@ class CampaignInput:
 class AgreementCreateInput:
     product_name: str = strawberry.field(description="At most 45 characters.")
     interval: IntervalInput
-    redirect_url: str = strawberry.field(description="Where the customer comes back to, whatever the outcome.")
+    redirect_url: str = strawberry.field(
+        description="Where the customer comes back to; `agreement` and `status` are added to its query."
+    )
     price: int = strawberry.field(default=0, description=MINOR + " Only LEGACY pricing has one, and needs it.")
     pricing: Pricing = strawberry.field(
         default=Pricing.LEGACY,
@@ -59,7 +61,8 @@ class AgreementCreateInput:
     currency: str = strawberry.field(default="NOK", description="NOK; DKK and EUR on v3 accounts.")
     product_description: str = strawberry.field(default="", description="At most 100 characters.")
     merchant_agreement_url: str | None = strawberry.field(
-        default=None, description="Where the customer manages this agreement; the account's own page if left out."
+        default=None,
+        description="Where the customer manages this agreement; the account's own page, or ours, if left out.",
     )
     channel: str | None = strawberry.field(default=None, description="Slug: chooses the merchant account.")
     customer_id: strawberry.ID | None = strawberry.field(

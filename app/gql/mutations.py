@@ -21,6 +21,7 @@ from app.gql.types import (
     Agreement,
     AgreementCancel,
     AgreementCreate,
+    AgreementLinkRevoke,
     AgreementMove,
     AgreementPause,
     AgreementResume,
@@ -30,6 +31,7 @@ from app.gql.types import (
     ChargeCapture,
     ChargeMake,
     ChargeRefund,
+    ChargeRetry,
     FailureRetry,
     MutationError,
     batch_fields,
@@ -38,8 +40,10 @@ from app.usecases import subscriptions
 from app.usecases.agreements import AgreementChange, create_agreement, update_agreement
 from app.usecases.charges import make_charges
 from app.usecases.failures import retry_failures
+from app.usecases.manage_links import revoke_links
 from app.usecases.money_moves import ChargeMove, move
 from app.usecases.ports import Deps
+from app.usecases.retrying import retry_named
 from app.usecases.subscription_terms import change_terms
 from app.usecases.subscriptions import CancelAt
 
@@ -129,6 +133,17 @@ class Mutation:
                 return AgreementMove(agreement=None, errors=[MutationError.of(error, {"agreementId": "id"})])
         return AgreementMove(agreement=Agreement.of(moved.agreement), errors=[])
 
+    @strawberry.mutation(
+        description="Revoke the links by which customers manage these agreements: `manageUrl` is another one then. For "
+        "the shop."
+    )
+    async def agreement_link_revoke(self, info: Info, ids: list[strawberry.ID]) -> AgreementLinkRevoke:
+        async with refusals():
+            names = [str(it) for it in ids]
+            return AgreementLinkRevoke(
+                **batch_fields(await revoke_links(info.context.deps, info.context.caller(), names))
+            )
+
     @strawberry.mutation(description="Make charges. What is sent twice without an id of its own is made once.")
     async def charge_make(self, info: Info, charges: list[ChargeMakeInput]) -> ChargeMake:
         async with refusals():
@@ -142,6 +157,15 @@ class Mutation:
     @strawberry.mutation(description="Refund charges, in part or all that is left.")
     async def charge_refund(self, info: Info, charges: list[ChargeRefundInput]) -> ChargeRefund:
         return ChargeRefund(**await _move(info, [it.item() for it in charges]))
+
+    @strawberry.mutation(
+        description="Charge the periods of these failed charges again now, each by one new charge for its order. A "
+        "subscription on hold for a missing payment goes on. Asked again, nothing happens a second time. For the shop."
+    )
+    async def charge_retry(self, info: Info, ids: list[strawberry.ID]) -> ChargeRetry:
+        async with refusals():
+            result = await retry_named(info.context.deps, info.context.caller(), [str(it) for it in ids])
+            return ChargeRetry(**batch_fields(result))
 
     @strawberry.mutation(description="Try again what was given up, with the same keys; for staff.")
     async def failure_retry(self, info: Info, ids: list[strawberry.ID]) -> FailureRetry:

@@ -16,6 +16,7 @@ from app.domain.subscription import SubscriptionStatus, VoucherPolicy
 from app.gql.charge_types import Charge, Money
 from app.gql.context import Info, refusals
 from app.usecases import forecast
+from app.usecases.unpaid import FAILURES
 
 MAX_PAGE = 100
 
@@ -68,6 +69,13 @@ class Renewal:
     order_number: str | None
     amount: Money | None
     charge_row: strawberry.Private[str | None]
+
+    @strawberry.field(
+        description="A link by which its customer pays it with a new agreement; null where its charge has not failed."
+    )
+    def pay_url(self, info: Info) -> str | None:
+        unpaid = self.status in {RenewalStatus.WAITING, RenewalStatus.FAILED} and self.reason in FAILURES
+        return info.context.deps.pay_url(self.id) if unpaid else None
 
     @strawberry.field(description="As we know it; `charge(agreementId, chargeId)` asks Vipps.")
     async def charge(self, info: Info) -> Charge | None:

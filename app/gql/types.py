@@ -21,6 +21,7 @@ from app.gql.naming import camel
 from app.gql.subscription_types import AgreementSubscription, RenewalEdge
 from app.usecases.charges import AgreementCharges
 from app.usecases.explaining import Explanation
+from app.usecases.manage_links import manage_url
 from app.usecases.subscriptions import Subscribed
 
 
@@ -56,6 +57,14 @@ class Agreement:
     start: datetime | None
     stop: datetime | None
     stopped_by: str | None = strawberry.field(description="MERCHANT, USER or ADMIN, where Vipps has told.")
+    row_id: strawberry.Private[str]
+    link_number: strawberry.Private[int]
+
+    @strawberry.field(
+        description="A link by which its customer sees and changes it without signing in; null for whoever may not."
+    )
+    def manage_url(self, info: Info) -> str | None:
+        return manage_url(info.context.deps, info.context.caller(), self.row_id, self.link_number)
 
     @strawberry.field(description="What is renewed on it; null where it did not begin with an order in Saleor.")
     async def subscription(self, info: Info) -> AgreementSubscription | None:
@@ -85,6 +94,8 @@ class Agreement:
             start=it.start,
             stop=it.stop,
             stopped_by=it.stopped_by,
+            row_id=it.id,
+            link_number=it.link_number,
         )
 
 
@@ -195,6 +206,10 @@ class AgreementResume(Batch): ...
 
 @strawberry.type
 class AgreementSkip(Batch): ...
+
+
+@strawberry.type
+class AgreementLinkRevoke(Batch): ...
 
 
 @strawberry.type
@@ -321,6 +336,11 @@ class Failure:
             attempts=it.attempts,
             created=it.created_at,
         )
+
+
+@strawberry.type
+class ChargeRetry(Batch):
+    """Each failed charge whose period is charged again."""
 
 
 @strawberry.type

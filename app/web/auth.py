@@ -6,7 +6,7 @@ from app.domain import account
 from app.domain.account import Caller
 from app.domain.errors import NotFound, Unauthenticated
 from app.saleor.signatures import TokenClaims, unverified_issuer, verify_token
-from app.usecases.accounts import client_caller
+from app.usecases.clients import client_caller
 from app.usecases.installations import installed
 from app.web.context import WebContext
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.saleor.network import ShopRules
 from app.usecases.keys import KeyRing
 from app.usecases.ports import Deps
+from app.web.links import Links
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +16,5 @@ class WebContext:
     app_url: str
     app_version: str
     app_identifier: str
+    links: Links
+    dashboard_origins: tuple[str, ...] = ()

@@ -49,6 +49,7 @@ WRITES = (
     "chargeCancel",
     "chargeRefund",
     "chargeCapture",
+    "chargeRetry",
 )
 # The last two end it; names that are no operation's are other ways to call one.
 OF_SUBSCRIPTIONS = (
@@ -57,6 +58,7 @@ OF_SUBSCRIPTIONS = (
     "agreementSkip",
     "agreementMove",
     "agreementUpdateTerms",
+    "agreementLinkRevoke",
     "agreementCancelLater",
     "agreementCancel",
 )
@@ -116,6 +118,10 @@ def request(scene: Scene, operation: str) -> tuple[str, dict[str, Any]]:
             {"ids": [agreement]},
         ),
         "agreementSkip": (f"mutation ($ids: [ID!]!) {{ agreementSkip(ids: $ids) {RESULTS} }}", {"ids": [agreement]}),
+        "agreementLinkRevoke": (
+            f"mutation ($ids: [ID!]!) {{ agreementLinkRevoke(ids: $ids) {RESULTS} }}",
+            {"ids": [agreement]},
+        ),
         "agreementMove": (MOVE, {"id": agreement, "date": "2026-05-02"}),
         "agreementUpdateTerms": (UPDATE_TERMS, {"id": agreement, "input": {"shippingMethodId": "U2hpcHBpbmc6MQ=="}}),
         "renewalForecast": ('{ renewalForecast(from: "2026-03-01", to: "2026-12-31") { count total { minor } } }', {}),
@@ -124,6 +130,7 @@ def request(scene: Scene, operation: str) -> tuple[str, dict[str, Any]]:
         "chargeCancel": (moving("chargeCancel"), charge(scene.due)),
         "chargeRefund": (moving("chargeRefund"), charge(scene.paid, description="x", price=500)),
         "chargeCapture": (moving("chargeCapture"), charge(scene.reserved)),
+        "chargeRetry": (f"mutation ($ids: [ID!]!) {{ chargeRetry(ids: $ids) {RESULTS} }}", {"ids": [scene.paid]}),
     }
     return requests[operation]
 
@@ -141,6 +148,8 @@ def outcome(operation: str, answer: dict[str, Any]) -> str:
         return NONE
     if found.get("errors"):
         code = str(found["errors"][0]["code"])
+        if operation == "chargeRetry" and code == "ILLEGAL_STATE":
+            return OK  # it was let in as far as to the charge, which has not failed
         return NONE if code == "NOT_FOUND" else code
     return OK if found.get("ok", True) else str(found["error"])
 
@@ -161,16 +170,18 @@ CUSTOMER = expected(
     failureRetry=DENIED,
     agreementUpdate=DENIED,
     agreementUpdateTerms=DENIED,
+    agreementLinkRevoke=DENIED,
     chargeMake=DENIED,
     chargeCancel=DENIED,
     chargeRefund=DENIED,
     chargeCapture=DENIED,
+    chargeRetry=DENIED,
 )
 # A stranger may make agreements of their own and sees nothing of this one.
 OTHER_CUSTOMER = CUSTOMER | dict.fromkeys(
     [
         *("agreement", "agreements", "charge", "charges"),
-        *(name for name in OF_SUBSCRIPTIONS if name != "agreementUpdateTerms"),
+        *(name for name in OF_SUBSCRIPTIONS if CUSTOMER[name] == OK),
     ],
     NONE,
 )

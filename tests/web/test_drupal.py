@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.domain.account import Scope
-from app.usecases.accounts import revoke_client
+from app.usecases.clients import revoke_client
 from app.vipps.simulator import DEFAULT_MERCHANT
 from app.vipps.simulator.models import AgreementStatus, ChargeStatus
 from tests.web.helpers import (

@@ -124,6 +124,22 @@ async def test_the_own_removal_and_identifiers_are_known_from_323_on(
     assert not tells or len(set(identifiers)) == len(identifiers)
 
 
+@pytest.mark.parametrize(("version", "shown"), [("3.21", False), ("3.22", True), ("3.23", True), ("3.24", True)])
+async def test_widgets_are_named_where_saleor_knows_such_places(served: World, version: str, *, shown: bool) -> None:
+    extensions = (await fetch(served, version)).get("extensions", [])
+    assert [(it["mount"], it["target"], it["url"]) for it in extensions] == (
+        [
+            ("ORDER_DETAILS_WIDGETS", "WIDGET", f"{APP_URL}/app/widgets/order"),
+            ("CUSTOMER_DETAILS_WIDGETS", "WIDGET", f"{APP_URL}/app/widgets/customer"),
+        ]
+        if shown
+        else []
+    )
+    assert all(("identifier" in it) is (version >= "3.23") for it in extensions)
+    # Left out, the method is another one in Saleor's code than in its documentation.
+    assert all(it["options"] == {"widgetTarget": {"method": "GET"}} for it in extensions)
+
+
 async def test_the_order_events_are_in_every_version(served: World) -> None:
     for version in VERSIONS:
         wanted = {"ORDER_CREATED", "ORDER_CONFIRMED", "ORDER_UPDATED", "ORDER_METADATA_UPDATED"}

@@ -1,0 +1,168 @@
+"""What staff may do with one charge: capture, refund in part or whole, cancel, have its period charged again."""
+
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from fastapi.responses import HTMLResponse
+
+from app.domain.account import Scope
+from app.domain.charge import Charge
+from app.domain.errors import (
+    Duplicate,
+    IllegalState,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    ProviderError,
+    RecurringError,
+    Rejected,
+)
+from app.domain.money import Money
+from app.domain.operation import OperationKind
+from app.usecases.charges import get_charge
+from app.usecases.looking import ChargeDetail, charge_detail
+from app.usecases.money_moves import ChargeMove, move
+from app.usecases.retrying import retry_charges
+from app.web.answers import http_status
+from app.web.pages import formats
+from app.web.pages.actions import Action, Field, name_of_buyer, required, show_action
+from app.web.pages.charge_page import ACTIONS, hindered, show_charge, untouched
+from app.web.pages.typed import Form, a_sum, written
+from app.web.pages.visits import Fragments, Visit
+
+KINDS = {"capture": OperationKind.CAPTURE, "refund": OperationKind.REFUND, "cancel": OperationKind.CANCEL}
+_FIELDS = {"price": "amount", "description": "description"}  # ours by the use case's names
+
+
+def add_to(fragments: Fragments) -> None:
+    for action in KINDS:
+        fragments.get(f"/charges/{{charge}}/{action}", partial(_ask, action), Scope.CHARGES_WRITE)
+        fragments.post(f"/charges/{{charge}}/{action}", partial(_move, action))
+    fragments.get("/charges/{charge}/retry", _ask_retry, Scope.CHARGES_WRITE)
+    fragments.post("/charges/{charge}/retry", _retry)
+
+
+async def _detail(visit: Visit) -> ChargeDetail:
+    return await charge_detail(visit.context.deps, visit.caller, visit.parameters["charge"])
+
+
+async def _ask(name: str, visit: Visit) -> HTMLResponse:
+    """Vipps is asked before anybody decides on what we remember; where it is away our books have to do."""
+    detail = await _detail(visit)
+    with suppress(ProviderError, NotFound):
+        before = detail.charge
+        await get_charge(visit.context.deps, visit.caller, before.agreement_id, before.charge_id or before.order_id)
+        detail = await _detail(visit)
+    try:
+        ACTIONS[name](detail.charge)
+    except IllegalState:
+        return await show_charge(visit, detail.charge.id, "stale", 409)
+    form, who = _form(visit, name, detail.charge, {}), await name_of_buyer(visit, detail.orders)
+    return show_action(visit, _action(visit, name, detail.charge), form, who=who)
+
+
+def left_of(name: str, charge: Charge) -> Money:
+    """What there is to move."""
+    match name:
+        case "refund":
+            return Money(charge.captured - charge.refunded, charge.amount.currency)
+        case "retry":
+            return charge.amount
+        case _:
+            return Money(charge.amount.minor - charge.captured - charge.cancelled, charge.amount.currency)
+
+
+def _form(visit: Visit, name: str, charge: Charge, typed: Mapping[str, str]) -> Form:
+    usual = {"amount": written(visit.language, left_of(name, charge)), "description": ""}
+    return Form({field: typed.get(field, value) for field, value in usual.items()})
+
+
+def _action(visit: Visit, name: str, charge: Charge, hidden: Mapping[str, str] | None = None) -> Action:
+    left, path = left_of(name, charge), f"/charges/{charge.id}"
+    words = {"currency": charge.amount.currency.value, "example": written(visit.language, left)}
+    fields = [Field("amount", "decimal", words=words), Field("description")]
+    return Action(
+        area="charges",
+        name=name,
+        path=f"{path}/{name}",
+        back=path,
+        subject=heading(visit, charge),
+        about={"left": formats.money(visit.language, left)},
+        fields={"refund": fields, "capture": fields[:1]}.get(name, []),
+        hidden={"key": str(uuid.uuid4()), "seen": charge.sums} if hidden is None else hidden,
+        danger=name == "cancel",
+    )
+
+
+def heading(visit: Visit, charge: Charge) -> str:
+    sum_, due = formats.money(visit.language, charge.amount), formats.day(visit.language, charge.due)
+    return visit.language.text("dashboard.charges.heading", amount=sum_, day=due)
+
+
+async def _move(name: str, visit: Visit) -> HTMLResponse:
+    charge = (await _detail(visit)).charge
+    hidden = {field: required(visit.form, field) for field in ("key", "seen")}
+    form = _form(visit, name, charge, visit.form)
+    price = form.read("amount", a_sum(visit.language, charge.amount.currency)) if name != "cancel" else None
+    if form.wrong:
+        return show_action(visit, _action(visit, name, charge, hidden), form, status=422)
+    wanted = ChargeMove(
+        KINDS[name],
+        charge.agreement_id,
+        charge.charge_id or charge.order_id,
+        price=price.minor if price else None,
+        description=form.values["description"] if name == "refund" else "",
+        idempotency_key=hidden["key"],
+        sums=hidden["seen"],
+    )
+    error = (await move(visit.context.deps, visit.caller, [wanted])).items[0].error
+    if error is None:
+        return await show_charge(
+            visit, charge.id, f"done_{name}" if untouched(charge, hidden["seen"], name) else "done_before"
+        )
+    return await _refused(visit, _action(visit, name, charge, hidden), form, error)
+
+
+async def _refused(visit: Visit, action: Action, form: Form, error: RecurringError) -> HTMLResponse:
+    """What is typed wrong stands beside its field; what is overtaken shows the charge as it is."""
+    charge_row = visit.parameters["charge"]
+    match error:
+        case InvalidInput() | LimitExceeded() if error.field in _FIELDS:
+            form.wrong.add(_FIELDS[error.field])
+            return show_action(visit, action, form, status=422, detail=error.message)
+        case IllegalState() | Duplicate():
+            return await show_charge(visit, charge_row, "stale", http_status(error))
+        case Rejected():
+            # It is over: another try is another request.
+            fresh = replace(action, hidden={**action.hidden, "key": str(uuid.uuid4())})
+            return show_action(visit, fresh, form, status=422, notice="refused", detail=error.message)
+        case ProviderError():
+            return show_action(
+                visit, action, form, status=http_status(error), notice="unconfirmed", detail=error.message
+            )
+        case _:
+            raise error
+
+
+async def _ask_retry(visit: Visit) -> HTMLResponse:
+    detail = await _detail(visit)
+    if hindered(visit, detail):
+        return await show_charge(visit, detail.charge.id, "stale", 409)
+    return show_action(visit, _retrying(visit, detail), Form({}), who=await name_of_buyer(visit, detail.orders))
+
+
+def _retrying(visit: Visit, detail: ChargeDetail) -> Action:
+    """No key: one charge follows a failed one, whoever asks for it and however often."""
+    return _action(visit, "retry", detail.charge, {})
+
+
+async def _retry(visit: Visit) -> HTMLResponse:
+    detail = await _detail(visit)
+    error = (await retry_charges(visit.context.deps, visit.caller, [detail.charge.id])).items[0].error
+    if error is not None:
+        return await _refused(visit, _retrying(visit, detail), Form({}), error)
+    notice = "done_before" if hindered(visit, detail) else "done_retry"
+    return await show_charge(visit, detail.charge.id, notice)

@@ -1,0 +1,56 @@
+"""Failed charges whose periods are charged again over GraphQL: once each, by the ids that Vipps knows them by."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from app.domain.account import Scope
+from app.domain.renewal import RenewalStatus
+from tests.usecases.renewing import days_pass, settle
+from tests.usecases.steps import a_collected_charge
+from tests.usecases.test_retrying import failed, made
+from tests.world import World
+
+RETRY = """mutation ($ids: [ID!]!) {
+  chargeRetry(ids: $ids) { successes errors { index id code field message } results { id success } }
+}"""
+
+
+async def retry(world: World, ids: Sequence[str]) -> Any:
+    headers = await world.client(Scope.CHARGES_WRITE)
+    return (await world.graphql(RETRY, {"ids": ids}, headers=headers))["data"]["chargeRetry"]
+
+
+async def test_each_item_is_answered_and_each_period_charged_once(world: World) -> None:
+    them = await failed(world, 2, retry_after=(60,))
+    paid = await a_collected_charge(world)
+    names = [(await one.charge()).order_id for one in them]
+    ids = [names[0], "chr-unknown", names[1], paid.charge_id, names[0]]
+    first, second = await asyncio.gather(retry(world, ids), retry(world, ids))
+    for answer in (first, second):
+        assert answer["successes"] == names
+        told = [(it["index"], it["id"], it["code"], it["field"]) for it in answer["errors"]]
+        assert told == [
+            (1, "chr-unknown", "NOT_FOUND", "ids"),
+            (3, paid.charge_id, "ILLEGAL_STATE", "ids"),
+            (4, names[0], "DUPLICATE", "ids"),
+        ]
+        assert "has not failed" in answer["errors"][1]["message"]
+        assert [(it["id"], it["success"]) for it in answer["results"]] == [
+            (name, index in {0, 2}) for index, name in enumerate(ids)
+        ]
+    await settle(world)
+    assert (await retry(world, names))["successes"] == names
+    await days_pass(world, 5)
+    for one in them:
+        assert (await one.renewal()).status is RenewalStatus.PAID
+        assert await made(world, one) == 2
+
+
+async def test_more_than_a_batch_are_refused_together(one_world: World) -> None:
+    [one] = await failed(one_world)
+    name = (await one.charge()).order_id
+    headers = await one_world.client(Scope.CHARGES_WRITE)
+    answer = await one_world.graphql(RETRY, {"ids": [name] * 5_000}, headers=headers)
+    assert answer["errors"][0]["extensions"]["code"] == "BATCH_TOO_LARGE"
+    assert await made(one_world, one) == 1
