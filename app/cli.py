@@ -144,7 +144,7 @@ def demo(
     once: Annotated[bool, typer.Option(help="End after the story: exit code 0, or 1 where it went wrong.")] = False,
 ) -> None:
     """Tell the whole story on this machine: two simulators, the app, and every step explained."""
-    from app.demo import run
+    from app.demo.run import run
 
     raise typer.Exit(run(once=once))
 
@@ -317,6 +317,11 @@ class CompleteOrders(StrEnum):
     AT_ONCE = "at-once"
 
 
+class FirstPayment(StrEnum):
+    COLLECT = "collect"
+    RESERVE = "reserve"
+
+
 @accounts.command("set")
 def account_set(
     shop: Shop,
@@ -336,7 +341,8 @@ def account_set(
         typer.Option(help=f"Days from now to a charge's due date; {DEFAULT_LEAD_DAYS} if left out the first time."),
     ] = None,
     agreement_url: Annotated[
-        str | None, typer.Option(help="Your page where customers manage their agreements; Vipps shows it to them.")
+        str | None,
+        typer.Option(help="Your own page where customers manage their agreements; ours, where you have none."),
     ] = None,
     time_zone: Annotated[str | None, typer.Option(help="Whose days count for renewals, like Europe/Oslo.")] = None,
     dunning_retry: Annotated[
@@ -348,6 +354,10 @@ def account_set(
     ] = None,
     dunning_cancel_after: Annotated[
         int | None, typer.Option(help="End what was on hold for so many days; 0 for never.")
+    ] = None,
+    first_payment: Annotated[
+        FirstPayment | None,
+        typer.Option(help="Of a subscription whose product does not say; what is reserved is captured when you ship."),
     ] = None,
     complete_orders: Annotated[
         CompleteOrders | None, typer.Option(help="When a renewal's draft becomes an order.")
@@ -361,6 +371,10 @@ def account_set(
     notify_secret_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
     client_secret_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
     subscription_key_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+    apart: Annotated[
+        bool,
+        typer.Option(help="Another number or environment: the present account goes on with the agreements it has."),
+    ] = False,
 ) -> None:
     """Set a channel's merchant account. What is left out stays as it was.
 
@@ -376,6 +390,7 @@ def account_set(
         "lead_days": lead_days,
         "agreement_url": agreement_url,
         "time_zone": time_zone,
+        "reserve_initial": None if first_payment is None else first_payment is FirstPayment.RESERVE,
         "complete_when_paid": None if complete_orders is None else complete_orders is CompleteOrders.WHEN_PAID,
         "price_notice_days": price_notice_days,
     }
@@ -398,7 +413,7 @@ def account_set(
         if notify_url == "":
             changed = replace(changed, notify_url=None, notify_secret=None)
         policy = _dunning(account.dunning, dunning_retry, dunning_then, dunning_cancel_after)
-        await set_account(context.deps, replace(changed, dunning=policy))
+        await set_account(context.deps, replace(changed, dunning=policy), apart=apart)
 
     with_context(work)
     typer.echo(f"set the {environment} account {msn} for channel {channel}; try it with: vipps-recurring account check")
@@ -482,7 +497,7 @@ def client_create(
     as_json: AsJson = False,
 ) -> None:
     """Make an API client; its secret is shown now and never again."""
-    from app.usecases.accounts import create_client
+    from app.usecases.clients import create_client
 
     made = with_context(lambda context: create_client(context.deps, shop, name, scope))
     if as_json:
@@ -504,6 +519,7 @@ def client_list(shop: Shop, as_json: AsJson = False) -> None:
                 "name": it.name,
                 "scopes": " ".join(sorted(it.scopes)),
                 "state": "revoked" if it.revoked_at else "active",
+                "used": it.used_at.isoformat(timespec="minutes") if it.used_at else "",
             }
             for it in found
         ]
@@ -514,7 +530,7 @@ def client_list(shop: Shop, as_json: AsJson = False) -> None:
 @clients.command("revoke")
 def client_revoke(client: Annotated[str, typer.Argument(help="The client's id.")]) -> None:
     """Revoke an API client: it is refused from now on."""
-    from app.usecases.accounts import revoke_client
+    from app.usecases.clients import revoke_client
 
     with_context(lambda context: revoke_client(context.deps, client))
     typer.echo(f"revoked {client}")

@@ -69,9 +69,10 @@ def renewals_backfill(
     since: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Periods due on this day or later.")],
 ) -> None:
     """Plan periods that nobody planned in time. Each of them is charged, within the limit of its agreement."""
-    from app.usecases.watchdog import backfill
+    from app.domain.account import system
+    from app.usecases.backfilling import backfill
 
-    count = with_context(lambda context: backfill(context.deps, shop, since.date()))
+    count = with_context(lambda context: backfill(context.deps, system(shop), since.date()))
     typer.echo(f"{count} periods are planned; a worker renews them, or: vipps-recurring renewals run")
 
 

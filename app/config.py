@@ -1,5 +1,6 @@
 """Settings from the environment: frozen, without a default for a secret, one readable line for each mistake."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 _SHORTEST_KEY = 32
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -23,6 +25,7 @@ class Settings(BaseSettings):
     data_dir: str = "data"
     allowed_saleor_urls: CommaList = ()
     allow_any_saleor: bool = False
+    dashboard_origins: CommaList = ()
     private_networks: Literal["allow", "deny"] = "deny"
     vipps_test_url: str = "https://apitest.vipps.no"
     vipps_live_url: str = "https://api.vipps.no"
@@ -32,7 +35,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
-    @field_validator("secret_key", "allowed_saleor_urls", mode="before")
+    @field_validator("secret_key", "allowed_saleor_urls", "dashboard_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -45,6 +48,13 @@ class Settings(BaseSettings):
                 f"each key needs at least {_SHORTEST_KEY} random characters, for example: openssl rand -hex 32"
             )
         return keys
+
+    @field_validator("dashboard_origins")
+    @classmethod
+    def _origins(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(entry.rpartition("=")[2]) for entry in entries):
+            raise ValueError("each is https://host, or one shop's API URL and that: https://…/graphql/=https://host")
+        return entries
 
     @field_validator("app_url", "vipps_test_url", "vipps_live_url")
     @classmethod

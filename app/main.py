@@ -35,6 +35,7 @@ from app.vipps.v2 import VippsV2
 from app.vipps.v3 import VippsV3
 from app.vipps.webhooks import VippsWebhooks
 from app.web.context import WebContext
+from app.web.links import Links
 
 
 def system_clock() -> datetime:
@@ -164,6 +165,7 @@ def build(
     notifier: Notifier = WebhookNotifier(http.saleor, clock, allow_private=private)
     journal = CallJournal(as_store)
     providers = Providers(settings, http.vipps, clock, journal)
+    links = Links(settings.secret_key, settings.app_url)
     carrier: Jobs = jobs if jobs is not None else InlineJobs()
     deps = Deps(
         store=as_store,
@@ -181,6 +183,9 @@ def build(
         jitter=random.random,
         turns=Turns(),
         notifier=notifier,
+        pay_url=links.pay,
+        my_url=links.my,
+        return_url=links.back,
         bug=metrics.bug,
     )
     web = WebContext(
@@ -190,6 +195,8 @@ def build(
         app_url=settings.app_url,
         app_version=__version__,
         app_identifier=app_identifier(),
+        links=links,
+        dashboard_origins=settings.dashboard_origins,
     )
     return Context(settings, store, deps, web, http, metrics, journal)
 

@@ -14,12 +14,14 @@ from app.domain.account import Caller
 from app.domain.errors import RecurringError
 from app.gql import schema as graphql_schema
 from app.jobs.engine import Engine
-from app.main import Context, build, prepare_database
+from app.main import Context, build, prepare_database, system_clock
 from app.observability import Metrics, RequestLog
+from app.usecases.ports import Clock
 from app.web import drupal, health, saleor, vipps
 from app.web.auth import any_caller
 from app.web.context import WebContext
 from app.web.limits import MaxBody
+from app.web.pages import routes as pages
 from app.working import watching, worker_alive, working
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -42,6 +44,7 @@ def create_app(
     app.include_router(saleor.router(context.web))
     app.include_router(vipps.router(context.web))
     app.include_router(drupal.router(context.web))
+    app.include_router(pages.router(context.web))
     app.include_router(graphql_schema.router(context.deps, _who(context.web)))
     ready = {"database": context.store.migrated} | dict(checks or {})
     app.include_router(health.router(context.metrics.registry, ready))
@@ -63,11 +66,11 @@ def _who(web: WebContext) -> Callable[[Request], Awaitable[Caller | RecurringErr
     return who
 
 
-def serving_app(settings: Settings, *, worker: bool) -> FastAPI:
+def serving_app(settings: Settings, *, worker: bool, clock: Clock = system_clock) -> FastAPI:
     """The app as `serve` runs it; with `worker` it carries jobs too, else it only hands them over."""
     metrics = Metrics()
     engine = Engine(metrics.bug, settings.database)
-    context = build(settings, jobs=engine, metrics=metrics)
+    context = build(settings, jobs=engine, metrics=metrics, clock=clock)
 
     async def worker_runs() -> bool:
         return await worker_alive(context)

@@ -1,6 +1,7 @@
 """Run all benchmarks: `make bench`."""
 
 from bench.batch import batch
+from bench.pages import pages
 from bench.renewals import renewals
 from bench.serving import serving
 from bench.worker import worker
@@ -10,3 +11,4 @@ if __name__ == "__main__":
     batch()
     worker()
     renewals()
+    pages()

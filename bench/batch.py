@@ -7,13 +7,13 @@ items * latency / concurrency.
 import os
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import httpx
 
-from app.demo import Place, command, processes
-from app.demo_story import Story
+from app.demo import Place, processes
+from app.demo.office import Office, beside
+from app.demo.story import Story
 from app.usecases.ports import Limits
 
 ITEMS = 200
@@ -29,7 +29,7 @@ _MAKE = """mutation ($charges: [ChargeMakeInput!]!) {
 
 def batch() -> None:
     with processes() as place, httpx.Client(timeout=120) as http:
-        story = Story(http, place.app, place.vipps, place.saleor, partial(command, place))
+        story = Story(http, place, Office(beside(place), place.shop))
         story.console.quiet = True
         story.install()
         agreement, headers = story.approve(story.sign_up()), story.machine

@@ -12,6 +12,8 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -59,6 +61,19 @@ def measure(size: int) -> None:
 
 
 async def _measure(size: int) -> dict[str, float]:
+    async with in_a_database() as (context, url):
+        await filled(context, url, size)
+        began = time.perf_counter()
+        done = await plan(context.deps)
+        seconds = time.perf_counter() - began
+        if done.planned != size:
+            raise RuntimeError(f"{done.planned} of {size} were planned")
+    return {"seconds": seconds, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+
+
+@asynccontextmanager
+async def in_a_database() -> AsyncIterator[tuple[Context, str]]:
+    """The app on a migrated database of its own, which is gone afterwards."""
     name = f"vr_bench_{os.getpid()}"
     await _sql(POSTGRES, f'CREATE DATABASE "{name}"')
     try:
@@ -71,20 +86,14 @@ async def _measure(size: int) -> dict[str, float]:
         context = build(settings)
         try:
             await context.store.migrate()
-            await _fill(context, url, size)
-            began = time.perf_counter()
-            done = await plan(context.deps)
-            seconds = time.perf_counter() - began
-            if done.planned != size:
-                raise RuntimeError(f"{done.planned} of {size} were planned")
+            yield context, url
         finally:
             await context.close()
     finally:
         await _sql(POSTGRES, f'DROP DATABASE "{name}" WITH (FORCE)')
-    return {"seconds": seconds, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
-async def _fill(context: Context, url: str, size: int) -> None:
+async def filled(context: Context, url: str, size: int) -> None:
     """One subscription that is due today, and copies of it under other names."""
     now = datetime.now(UTC)
     account = Account("account", SHOP, "default", Environment.TEST, "123456", "client", "secret", "key")
@@ -115,7 +124,7 @@ async def _fill(context: Context, url: str, size: int) -> None:
             "SELECT column_name FROM information_schema.columns WHERE table_name = 'subscription'"
         )
         columns = [f'"{row["column_name"]}"' for row in found]
-        new = {'"id"': "'copy-' || number", '"agreement_id"': "'agr_' || number"}
+        new = {'"id"': "md5(number::text)::uuid::text", '"agreement_id"': "'agr_' || number"}
         values = [new.get(column, column) for column in columns]
         copies = _COPIES.format(columns=", ".join(columns), values=", ".join(values), count=size - 1)
         await connection.execute(copies)

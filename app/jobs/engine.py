@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 from pgqueuer import AsyncpgPoolDriver, InMemoryDriver, InMemoryQueries, PgQueuer, Queries
@@ -90,7 +91,7 @@ class Engine:
 
     def __init__(self, bug: Callable[[BaseException], None], database_url: str = "") -> None:
         """`database_url` is a PostgreSQL one, or the engine lives in this process's memory."""
-        self._dsn = database_url.replace("+asyncpg", "") if database_url.startswith("postgresql") else None
+        self._dsn = _dsn(database_url) if database_url.startswith("postgresql") else None
         self._bug = bug
         self._handlers: dict[str, Handler] = {}
         self._schedules: dict[str, tuple[str, Callable[[], Awaitable[object]]]] = {}
@@ -252,6 +253,13 @@ class Engine:
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
+
+
+def _dsn(database_url: str) -> str:
+    """As asyncpg itself reads it, which calls `sslmode` what SQLAlchemy calls `ssl`."""
+    parts = urlsplit(database_url.replace("+asyncpg", "", 1))
+    query = [("sslmode" if name == "ssl" else name, value) for name, value in parse_qsl(parts.query)]
+    return urlunsplit(parts._replace(query=urlencode(query)))
 
 
 async def _pass_on(event: asyncio.Event, to: asyncio.Event) -> None:

@@ -8,10 +8,11 @@ from functools import partial
 from app.domain.account import Account
 from app.domain.errors import RecurringError
 from app.jobs.engine import Engine, Handler
+from app.usecases.day_totals import total_days
 from app.usecases.drafts import follow_draft
 from app.usecases.following import follow_up, notify_shop, report_all, send_charges, start_all
 from app.usecases.inbox import apply_inbox
-from app.usecases.nightly import check_all_webhooks, reconcile_all, tidy
+from app.usecases.nightly import check_all_webhooks, look_at_shops, reconcile_all, tidy
 from app.usecases.notices import send_notice
 from app.usecases.operations import resume_operation
 from app.usecases.planning import Planned, plan
@@ -84,9 +85,11 @@ def register(engine: Engine, deps: Deps, object_id: ObjectId, app_url: str, told
         await engine.forget_done()
 
     async def night() -> None:
+        await look_at_shops(deps)
         await check_all_webhooks(deps, app_url, told.webhooks)
         await reconcile_all(deps, told.reconciled)
         told.watched(await watch(deps))
+        await total_days(deps)
         await tidy(deps)
 
     engine.schedule("sweep", "* * * * *", minute)

@@ -422,3 +422,13 @@ async def test_an_engine_in_memory_has_nothing_to_install() -> None:
     engine = Engine(_raise)
     await engine.install()
     assert await engine.installed()
+
+
+@pytest.mark.parametrize("name", ["ssl", "sslmode"])
+async def test_whether_the_connection_is_encrypted_is_said_in_one_way_for_all(database: str, name: str) -> None:
+    async def connect(mode: str) -> None:
+        await Engine(_raise, f"{database}?{name}={mode}").install()
+
+    await connect("disable")
+    with pytest.raises(ConnectionError, match="SSL"):
+        await connect("require")

@@ -1,13 +1,11 @@
 """The demo's second half: a subscription that lives in Saleor: bought, renewed, refunded in part, and ended."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from app.demo_story import Story
+    from app.demo.story import Story
 
-_AHEAD = 40  # days: a month, and more than the simulated Vipps' clock was moved before
-_SECONDS_A_DAY = 86_400
+_A_MONTH = 31  # days, or a little less
 
 
 class Subscription:
@@ -24,22 +22,17 @@ class Subscription:
         self.refund(first)
         self.stop_in_app(first)
 
-    def _shop(self, path: str, body: Any = None) -> Any:
-        return self.story.post(f"{self.story.saleor}/simulator{path}", body)
-
     def put_on_sale(self) -> None:
         self.story.step(
             "A product becomes a subscription",
             "Its metadata says vipps-recurring.interval = MONTH:1; nothing else is set up.",
         )
-        product = self._shop(
+        product = self.story.control(
             "/products",
-            {"name": "Coffee box", "price": 199, "metadata": {"vipps-recurring.interval": "MONTH:1"}, "stock": 10},
+            {"name": "Coffee box", "price": 199, "metadata": {"vipps-recurring.interval": "MONTH:1"}, "stock": 500},
         )
-        self._shop("/shipping-methods", {"name": "Posten", "price": 49})
+        self.story.control("/shipping-methods", {"name": "Posten", "price": 49})
         self.variant = product["variants"][0]["id"]
-        # Planned a month ahead instead of two days, because the app's own clock cannot be moved from here.
-        self.story.set_account("--lead-days", str(_AHEAD))
         self.story.check("on sale for 199.00 NOK a month, and 49.00 for the delivery", holds=bool(self.variant))
 
     def buy(self) -> dict[str, Any]:
@@ -47,10 +40,10 @@ class Subscription:
         story.step(
             "A customer buys it in the shop's ordinary checkout", "Saleor asks the app to begin and to end the payment."
         )
-        customer = self._shop("/customers", {"email": "ida@example.com", "first_name": "Ida"})
-        checkout = self._shop("/checkouts", {"customer": customer["id"], "lines": [{"variant": self.variant}]})
-        begun = self._shop(
-            "/transactions", {"source": checkout["id"], "data": {"returnUrl": "http://127.0.0.1/thanks"}}
+        customer = self.story.control("/customers", {"email": "ida@example.com", "first_name": "Ida"})
+        checkout = self.story.control("/checkouts", {"customer": customer["id"], "lines": [{"variant": self.variant}]})
+        begun = self.story.control(
+            "/transactions", {"source": checkout["id"], "data": {"returnUrl": f"{story.saleor}/storefront"}}
         )
         story.check(
             f"the payment waits for the customer ({begun['event']['type']})",
@@ -58,25 +51,23 @@ class Subscription:
         )
         self.agreement = str(begun["data"]["agreementId"])
         story.http.post(begun["data"]["confirmationUrl"], data={"decision": "approve"})
-        done = self._shop(f"/transactions/{begun['transaction']['id']}/process", {})
+        done = self.story.control(f"/transactions/{begun['transaction']['id']}/process", {})
         story.check(
             f"approved in Vipps, and paid ({done['event']['type']})", holds=done["event"]["type"] == "CHARGE_SUCCESS"
         )
-        order: dict[str, Any] = self._shop(f"/checkouts/{checkout['id']}/complete")
+        order: dict[str, Any] = self.story.control(f"/checkouts/{checkout['id']}/complete")
         story.check(f"order {order['number']} is paid: {order['charged']:.2f}", holds=order["isPaid"])
-        story.wait_for("the subscription", self._renewals_planned)
+        story.wait_for("the subscription", lambda: self._seen()["subscription"])
         return order | {"transaction": begun["transaction"]["id"]}
 
-    def _renewals_planned(self) -> bool:
-        found = json.loads(self.story.command("renewals", "run", "--json"))
-        return bool(found)
+    def _seen(self) -> Any:
+        query = "query ($id: ID!) { agreement(id: $id) { status subscription { status } } }"
+        return self.story.graphql(query, {"id": self.agreement}, self.story.machine)
 
     def renew(self, first: dict[str, Any]) -> None:
         story = self.story
-        story.step("A month later", "The app has made the renewal order and its charge; Vipps' clock moves on.")
-        draft = self._renewal(first)
-        story.say(f"the order for the second month is a {draft['status'].lower()} until it is paid")
-        story.post(f"{story.vipps}/simulator/clock", {"advance_seconds": (_AHEAD + 1) * _SECONDS_A_DAY})
+        story.step("A month later", "Others have subscribed meanwhile; each day the app charges what comes due.")
+        story.passing.days(_A_MONTH)
         story.wait_for("the renewal order to be paid", lambda: self._renewal(first)["isPaid"])
         story.wait_for("the renewal order to be complete", lambda: self._renewal(first)["status"] == "UNFULFILLED")
         order = self._renewal(first)
@@ -101,7 +92,7 @@ class Subscription:
     def refund(self, first: dict[str, Any]) -> None:
         story = self.story
         story.step("Staff refund a part, on the order in Saleor", "50.00 for a broken cup.")
-        self._shop(f"/transactions/{first['transaction']}/actions", {"action": "REFUND", "amount": 50})
+        self.story.control(f"/transactions/{first['transaction']}/actions", {"action": "REFUND", "amount": 50})
         story.wait_for("the refund", lambda: story.sums_of(first["id"]).get("refunded") == 50)  # noqa: PLR2004
         sums = story.sums_of(first["id"])
         refunds = [it for it in story.get(f"{story.vipps}/simulator/ledger") if it["effect"] == "refund"]
@@ -114,10 +105,9 @@ class Subscription:
         story = self.story
         story.step("The customer stops it in the Vipps app", "Nobody in the shop has done anything.")
         story.post(f"{story.vipps}/simulator/agreements/{self.agreement}/stop")
-        query = "query ($id: ID!) { agreement(id: $id) { status stoppedBy subscription { status } } }"
 
         def ended() -> Any:
-            seen = story.graphql(query, {"id": self.agreement}, story.machine)
+            seen = self._seen()
             return seen if (seen["subscription"] or {}).get("status") == "ENDED" else None
 
         seen = story.wait_for("the end of the subscription", ended)

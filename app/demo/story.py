@@ -1,47 +1,27 @@
-"""The demo's story: what a shop, a customer and the staff do, each step shown with what came of it, and checked."""
+"""The demo's first half: what a shop, a customer and the staff do, each step shown with what came of it and checked."""
 
-import base64
 import json
-import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-import httpx
-from rich.console import Console
 from rich.table import Table
 
-from app.demo_subscription import Subscription
+from app.demo.errors import StoryError
+from app.demo.teller import Teller
+from app.domain.account import Scope
+from app.domain.dunning import DunningPolicy, GiveUp
+from app.usecases.accounts import OK
 from app.vipps.simulator import DEFAULT_MERCHANT
 
-_PATIENCE = 20.0
 _COLLECTED = 3
 
 
-class StoryError(Exception):
-    """A step did not do what was told."""
-
-
-class Command(Protocol):
-    def __call__(self, *arguments: str, **more: str) -> str: ...
-
-
-class Story:
-    def __init__(self, http: httpx.Client, app: str, vipps: str, saleor: str, command: Command) -> None:
-        self.http = http
-        self.app = app
-        self.vipps = vipps
-        self.saleor = saleor
-        self.shop = f"{saleor}/graphql/"
-        self.command = command
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.step_number = 0
-
+class Story(Teller):
     def tell(self) -> None:
-        started = time.monotonic()
         self.console.print(
             "[bold]Vipps Recurring for Saleor[/bold]: a shop sells subscriptions, customers pay with Vipps.\n"
             "A customer approves an [bold]agreement[/bold] once; the shop then makes [bold]charges[/bold] on it.\n"
-            "Running now: a simulated Vipps, a simulated Saleor shop, and the app between them. No network needed."
+            "A simulated Vipps, a simulated Saleor shop, and the app between them; no network needed.\n"
+            "The story begins two months ago and ends today, because its clock is moved on day by day."
         )
         self.install()
         customer = self.sign_up()
@@ -50,68 +30,11 @@ class Story:
         self.repeat(order)
         self.stranger(agreement)
         self.batch(agreement)
-        self.reserve_capture_refund(customer)
+        box = self.reserve_capture_refund(customer)
         self.collect(agreement, order)
-        self.stop(agreement)
+        self.stop(agreement, box)
         self.books()
         self.explain(order)
-        Subscription(self).tell()
-        self.console.print(f"\n[green]Everything went as told[/green], in {time.monotonic() - started:.0f} seconds.")
-
-    # Telling
-
-    def step(self, title: str, text: str = "") -> None:
-        self.step_number += 1
-        self.console.print(f"\n[bold cyan]{self.step_number}. {title}[/bold cyan]" + (f"\n   {text}" if text else ""))
-
-    def say(self, text: str) -> None:
-        self.console.print(f"   {text}")
-
-    def check(self, what: str, *, holds: bool) -> None:
-        if not holds:
-            raise StoryError(what)
-        self.console.print(f"   [green]✓[/green] {what}")
-
-    # Calling
-
-    def post(self, url: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
-        answer = self.http.post(url, json=body, headers=headers)
-        if not answer.is_success:
-            raise StoryError(f"{url} answered {answer.status_code}: {answer.text[:300]}")
-        return answer.json() if answer.content else None
-
-    def get(self, url: str) -> Any:
-        return self.http.get(url).raise_for_status().json()
-
-    def graphql(self, query: str, variables: dict[str, Any], headers: dict[str, str]) -> Any:
-        answer = self.post(f"{self.app}/graphql", {"query": query, "variables": variables}, headers)
-        if answer.get("errors"):
-            raise StoryError(f"GraphQL: {answer['errors'][0]['message']}")
-        return next(iter(answer["data"].values()))
-
-    def wait_for(self, what: str, look: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            if found := look():
-                return found
-            time.sleep(0.1)
-        raise StoryError(f"waited {_PATIENCE:.0f} s in vain for: {what}")
-
-    def find_order(self, order_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = next(it for it in self.get(f"{self.saleor}/simulator/orders") if it["id"] == order_id)
-        return found
-
-    def sums_of(self, order_id: str) -> dict[str, float]:
-        """What the order's only transaction adds up to."""
-        found = self.get(f"{self.saleor}/simulator/orders/{order_id}/transactions")
-        return dict(found[0]["sums"]) if found else {"charge_pending": 0, "charged": 0}
-
-    def charges_made(self) -> list[dict[str, Any]]:
-        return [it for it in self.get(f"{self.vipps}/simulator/ledger") if it["effect"] == "create"]
-
-    def token(self, user: str) -> dict[str, str]:
-        found = self.post(f"{self.saleor}/simulator/tokens", {"kind": "customer", "user": user})
-        return {"Authorization": f"Bearer {found['token']}"}
 
     # The steps
 
@@ -124,30 +47,21 @@ class Story:
         self.check(
             f"installed as {installed['id']} with {len(installed['webhooks'])} webhooks", holds=installed["active"]
         )
-        self.set_account()
+        # A failed charge is tried again once, and then the subscription waits for somebody: it is on hold.
+        dunning = DunningPolicy(retry_after=(3,), then=GiveUp.HOLD)
+        self.office.set_account(DEFAULT_MERCHANT, lead_days=1, retry_days=2, dunning=dunning)
         self.say("the merchant account at Vipps is set, its secrets are stored encrypted")
-        [checked] = json.loads(self.command("account", "check", "--json"))
+        checked = self.office.check_account()
+        answers = ", ".join(f"{version} {said}" for version, said in checked.versions.items())
         self.check(
-            f"account check: signs in, v2 {checked['v2']}, v3 {checked['v3']}, webhooks: {checked['webhooks']}",
-            holds=checked["sign in"] == checked["v2"] == "ok",
+            f"account check: signs in, {answers}, webhooks: {checked.webhooks}",
+            holds=checked.sign_in == OK and set(checked.versions.values()) == {OK},
         )
-        scopes = ["agreements:read", "agreements:write", "charges:read", "charges:write", "token:read"]
-        options = [part for scope in scopes for part in ("--scope", scope)]
-        made = json.loads(self.command("client", "create", "--shop", self.shop, "--json", *options))
-        pair = f"{made['id']}:{made['secret']}".encode()
-        self.machine = {"Authorization": "Basic " + base64.b64encode(pair).decode()}
+        self.machine = self.office.client("billing", tuple(Scope))
         signed_in = self.graphql("query { authTest { ok environment apiVersion } }", {}, self.machine)
         self.check(
             f"Vipps knows the account ({signed_in['environment']}, API {signed_in['apiVersion']})",
             holds=signed_in["ok"],
-        )
-
-    def set_account(self, *more: str) -> None:
-        self.command(
-            *("account", "set", "--shop", self.shop, "--environment", "test", "--msn", DEFAULT_MERCHANT.msn),
-            *("--client-id", DEFAULT_MERCHANT.client_id, "--agreement-url", "http://127.0.0.1/my-subscription", *more),
-            VIPPS_CLIENT_SECRET=DEFAULT_MERCHANT.client_secret,
-            VIPPS_SUBSCRIPTION_KEY=DEFAULT_MERCHANT.subscription_key,
         )
 
     def sign_up(self) -> str:
@@ -159,7 +73,7 @@ class Story:
             "price": 24900,
             "productName": "Coffee every month",
             "interval": {"unit": "MONTH", "count": 1},
-            "redirectUrl": "http://127.0.0.1/thanks",
+            "redirectUrl": f"{self.saleor}/storefront",
         }
         mutation = """mutation ($input: AgreementCreateInput!) {
           agreementCreate(input: $input) { agreement { id status } confirmationUrl errors { field message } } }"""
@@ -210,7 +124,6 @@ class Story:
         for _ in range(2):
             self.post(f"{self.saleor}/simulator/webhooks/replay", {"delivery": first})
         self.post(f"{self.saleor}/simulator/orders/{order['id']}/touch")
-        time.sleep(2)
         self.check("still exactly one charge at Vipps", holds=len(self.charges_made()) == 1)
 
     def stranger(self, agreement: str) -> None:
@@ -257,7 +170,7 @@ class Story:
         self.say(f"over the documented REST operations: charge/cancel answers {json.dumps(cancelled)}")
         self.check("the mug is cancelled", holds=cancelled == {"successes": ["a-mug-0001"], "errors": []})
 
-    def reserve_capture_refund(self, customer: str) -> None:
+    def reserve_capture_refund(self, customer: str) -> str:
         self.step("Goods that are shipped: reserve, capture, refund a part", "The first box is reserved at sign-up.")
         initial = {"price": 29900, "description": "First box", "type": "RESERVE_CAPTURE"}
         drafted = self.draft(customer, productName="A box a month", price=29900, initialCharge=initial)
@@ -275,10 +188,11 @@ class Story:
         wish = item | {"price": 5000, "description": "A broken cup"}
         after = self.graphql(refund, {"it": [wish]}, self.machine)["results"][0]["charge"]
         self.check(f"refunded: {after['refunded']['amount']}", holds=after["status"] == "PARTIALLY_REFUNDED")
+        return str(agreement)
 
     def collect(self, agreement: str, order: dict[str, Any]) -> None:
-        self.step("Three days later", "The simulated Vipps moves its clock and collects what is due.")
-        self.post(f"{self.vipps}/simulator/clock", {"advance_seconds": 3 * 86400})
+        self.step("Three days later", "The clock moves on, and the simulated Vipps collects what is due.")
+        self.passing.days(3)
         self.wait_for(
             "the order to show it",
             lambda: self.find_order(order["id"])["privateMetadata"].get("vipps-recurring.status") == "CHARGED",
@@ -299,11 +213,11 @@ class Story:
         for name, status in seen.items():
             self.say(f"{name}: {status}")
 
-    def stop(self, agreement: str) -> None:
-        self.step("The agreement is stopped", "For good: nothing can be charged on it any more.")
+    def stop(self, agreement: str, box: str) -> None:
+        self.step("Both agreements are stopped", "For good: nothing can be charged on them any more.")
         mutation = "mutation ($ids: [ID!]!) { agreementCancel(ids: $ids) { successes errors { message } } }"
-        done = self.graphql(mutation, {"ids": [agreement]}, self.machine)
-        self.check(f"{agreement} is stopped", holds=done["successes"] == [agreement])
+        done = self.graphql(mutation, {"ids": [agreement, box]}, self.machine)
+        self.check(f"{agreement} and {box} are stopped", holds=done["successes"] == [agreement, box])
         mutation = "mutation ($it: [ChargeMakeInput!]!) { chargeMake(charges: $it) { errors { message } } }"
         late = [{"agreementId": agreement, "price": 24900, "description": "One more"}]
         refused = self.graphql(mutation, {"it": late}, self.machine)["errors"]
@@ -319,17 +233,17 @@ class Story:
         self.console.print(table)
         taken = [it["charge_id"] for it in effects if it["effect"] in {"charge", "capture"}]
         self.check("three charges collected, none of them twice", holds=len(taken) == len(set(taken)) == _COLLECTED)
-        [compared] = json.loads(self.command("reconcile", "--json"))
+        compared = self.office.reconcile()
         self.check(
-            f"reconcile: {compared['agreements']} agreements and {compared['charges']} charges are as in our books",
-            holds=compared["left"] == "0" and not compared["trouble"],
+            f"reconcile: {compared.agreements} agreements and {compared.charges} charges are as in our books",
+            holds=not compared.open_findings and not compared.trouble,
         )
 
     def explain(self, order: dict[str, Any]) -> None:
         self.step(
             "Why was I charged?", "One command tells the whole story of a charge, for whoever has to answer that."
         )
-        moments = json.loads(self.command("explain", "--shop", self.shop, order["id"], "--json"))
+        moments = self.office.explain(order["id"])
         for it in moments:
-            self.say(f"{it['at']}  {it['what']}: {it['text']}")
-        self.check("from the order to the money", holds=any(it["what"] == "charge.status" for it in moments))
+            self.say(f"{it.at:%Y-%m-%d %H:%M}  {it.what}: {it.text}")
+        self.check("from the order to the money", holds=any(it.what == "charge.status" for it in moments))

@@ -1,4 +1,4 @@
-"""The demo's processes: both simulators and the app itself, real processes on loopback with a database of their own."""
+"""Simulators and app as real processes on loopback, with a database of their own: for tests, and to look around."""
 
 import os
 import secrets
@@ -11,14 +11,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
 
-from app.demo_story import Story, StoryError
+from app.demo.errors import StoryError
 
 _START_SECONDS = 60.0
 
@@ -68,7 +67,7 @@ def free_port() -> int:
         return port
 
 
-def _command(*arguments: str) -> list[str]:
+def command_line(*arguments: str) -> list[str]:
     return [sys.executable, "-c", "from app.cli import main; main()", *arguments]
 
 
@@ -77,7 +76,7 @@ def _process(place: Place, log: Path, *arguments: str) -> Iterator[None]:
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches the demo, which then ends its processes in order.
         started = subprocess.Popen(  # noqa: S603  # our own command line
-            _command(*arguments), env=dict(place.environment), stdout=output, stderr=output, start_new_session=True
+            command_line(*arguments), env=dict(place.environment), stdout=output, stderr=output, start_new_session=True
         )
         try:
             yield
@@ -135,35 +134,8 @@ def processes() -> Iterator[Place]:
 def command(place: Place, *arguments: str, **more: str) -> str:
     """Run one of our own commands as an operator would, with more environment variables; its output."""
     done = subprocess.run(  # noqa: S603  # our own command line
-        _command(*arguments), env=dict(place.environment) | more, capture_output=True, text=True, check=False
+        command_line(*arguments), env=dict(place.environment) | more, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise StoryError(f"{' '.join(arguments)} failed: {done.stderr.strip()}")
     return done.stdout
-
-
-def run(*, once: bool) -> int:
-    """Tell the story; exit code 0 where everything went as told, else 1."""
-    try:
-        with processes() as place, httpx.Client(timeout=30) as http:
-            Story(http, place.app, place.vipps, place.saleor, partial(command, place)).tell()
-            if not once:
-                _keep_serving(place)
-    except StoryError as error:
-        print(f"\nThe story went wrong: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    return 0
-
-
-def _keep_serving(place: Place) -> None:
-    print(  # noqa: T201
-        f"\nAll three keep running, look around:\n"
-        f"  the simulated Vipps, with its agreements and a clock to move   {place.vipps}/\n"
-        f"  the simulated shop, with its orders and webhooks              {place.saleor}/\n"
-        f"  the app's GraphQL                                             {place.app}/graphql\n"
-        f"Ctrl-C ends them."
-    )
-    while True:
-        time.sleep(3600)
