@@ -18,10 +18,15 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
+# What looks for barriers in the pages; its tests are skipped, and say so, where there is no npm.
+$(VENV)/.axe: $(VENV)/.dev tests/e2e/axe/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/e2e/axe --ignore-scripts --no-audit --no-fund --silent; fi
+	@touch $@
+
 run: $(VENV)/.run  ## the whole story on this machine: two simulators, the app, the demo; keeps serving
 	$(BIN)/vipps-recurring demo $(ARGS)
 
-test: $(VENV)/.dev  ## the test suite, on SQLite and PostgreSQL
+test: $(VENV)/.dev $(VENV)/.axe  ## the test suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.dev  ## format, lint, types, import contracts
@@ -45,4 +50,4 @@ lock: $(VENV)/.dev  ## pin the dependencies again, with hashes and without downl
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra build --extra dev pyproject.toml -o requirements-dev.txt
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) tests/e2e/axe/node_modules screenshots .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from app.demo import _command, free_port
+from app.demo.processes import command_line, free_port
 from app.vipps.simulator import DEFAULT_MERCHANT
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Running:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603  # our own command line
-                _command(*arguments), env=dict(environment), stdout=output, stderr=output, start_new_session=True
+                command_line(*arguments), env=dict(environment), stdout=output, stderr=output, start_new_session=True
             )
 
     def kill(self) -> None:
@@ -82,7 +82,7 @@ def plain_environment(**more: str) -> dict[str, str]:
 def run(environment: Mapping[str, str], *arguments: str, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
     """One of our commands, to its end."""
     return subprocess.run(  # noqa: S603  # our own command line
-        _command(*arguments), env=dict(environment), capture_output=True, text=True, check=False, timeout=seconds
+        command_line(*arguments), env=dict(environment), capture_output=True, text=True, check=False, timeout=seconds
     )
 
 

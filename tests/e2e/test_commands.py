@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from app.demo import Place, command, processes
-from app.demo_story import Story, StoryError
+from app.demo.errors import StoryError
+from app.demo.office import Office, beside
+from app.demo.story import Story
 from app.vipps.simulator import DEFAULT_MERCHANT
 
 
@@ -27,7 +29,7 @@ def place() -> Iterator[Place]:
 def story(place: Place) -> Iterator[Story]:
     """The app is installed, and one order of one subscriber is charged."""
     with httpx.Client(timeout=30) as http:
-        story = Story(http, place.app, place.vipps, place.saleor, partial(command, place))
+        story = Story(http, place, Office(beside(place), place.shop))
         story.console.quiet = True
         story.install()
         yield story

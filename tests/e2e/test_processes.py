@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import signal
 import socketserver
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import app as commands
 from app.demo import free_port
+from app.demo.processes import command_line
 from app.vipps.simulator import DEFAULT_MERCHANT
 from tests.e2e.machines import (
     SCOPES,
@@ -257,11 +259,28 @@ def test_a_process_that_is_asked_to_end_does_so_in_order(on_sqlite: Machine) -> 
 
 
 def test_the_demo_tells_its_whole_story(tmp_path: Path) -> None:
-    done = run(plain_environment(TMPDIR=str(tmp_path)), "demo", "--once", seconds=110)
+    done = run(plain_environment(TMPDIR=str(tmp_path)), "demo", "--once", seconds=280)
 
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "Everything went as told" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+    assert list(tmp_path.glob("vipps-recurring-demo-*")) == []
+
+
+def test_a_demo_that_is_asked_to_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    environment = plain_environment(TMPDIR=str(tmp_path))
+    with (
+        (tmp_path / "errors").open("w+") as errors,
+        subprocess.Popen(  # noqa: S603  # our own command line
+            command_line("demo"), env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as demo,
+    ):
+        assert demo.stdout is not None
+        assert any("Nothing is kept." in line for line in demo.stdout)
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(30) == 0
+        errors.seek(0)
+        assert "Traceback" not in errors.read()
     assert list(tmp_path.glob("vipps-recurring-demo-*")) == []
 
 
