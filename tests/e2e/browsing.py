@@ -11,7 +11,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Frame, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Frame,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 PROJECT = Path(__file__).parents[2]
 PICTURES = Path(os.environ.get("SCREENSHOTS", PROJECT / "screenshots"))
@@ -24,6 +34,8 @@ _LOOPBACK = {"127.0.0.1", "localhost"}
 _NOWHERE_ELSE = ", ".join(("MAP * ~NOTFOUND", *(f"EXCLUDE {host}" for host in sorted(_LOOPBACK))))
 # A fragment stands in a document of its own frame, and the demo's Dashboard around it is not ours to judge.
 _NOT_OURS = ["region", "landmark-unique", "frame-tested"]
+PATIENCE = 30_000.0  # milliseconds that a page, or what is expected of it, may take on a busy machine
+expect.set_options(timeout=PATIENCE)
 
 
 def missing(what: str, remedy: str) -> None:
@@ -106,7 +118,7 @@ def window(browser: Browser, *refusals: int, **options: Any) -> Iterator[Window]
     """
     usual = {"viewport": WIDE, "reduced_motion": "reduce"}
     context: BrowserContext = browser.new_context(**usual | options)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     opened = Window(context.new_page(), FORMS | set(refusals))
     try:
         yield opened

@@ -19,7 +19,7 @@ from app.demo.processes import command_line, free_port
 from app.vipps.simulator import DEFAULT_MERCHANT
 
 T = TypeVar("T")
-PATIENCE = 25.0
+PATIENCE = 60.0
 SCOPES = ("agreements:read", "agreements:write", "charges:read", "charges:write", "token:read")
 
 

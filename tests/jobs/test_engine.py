@@ -16,7 +16,7 @@ from app.jobs.engine import Engine
 from app.usecases.ports import Job
 
 SHOP = "https://shop.example/graphql/"
-PATIENCE = 15.0
+PATIENCE = 40.0
 Seen = list[tuple[str, tuple[str, ...]]]
 MakeEngine = Callable[[], Engine]
 NOBODY = "postgresql://postgres@127.0.0.1:1/nowhere"
@@ -119,10 +119,10 @@ async def test_a_delayed_job_is_carried_at_about_its_time(engine: Engine) -> Non
         await engine.enqueue(Job.CHARGE_CHUNK, SHOP, ["overdue"], after=timedelta(seconds=-5))
         await _until(lambda: len(came) == 4)
 
-    assert came["now"] < 0.5
-    assert came["overdue"] < 0.5
-    assert 0.5 <= came["sooner"] < 1.2
-    assert 1.5 <= came["later"] < 2.2
+    # None before its time, in their order, and not as late as whoever looks once in half a minute.
+    assert came["sooner"] >= 0.5
+    assert 1.5 <= came["later"] < 15
+    assert max(came["now"], came["overdue"]) < came["sooner"] < came["later"]
 
 
 async def test_duplicates_wait_once(engine: Engine) -> None:
@@ -143,11 +143,11 @@ async def test_duplicates_wait_once(engine: Engine) -> None:
 async def test_a_delayed_job_does_not_stand_in_the_way_of_one_for_now(engine: Engine) -> None:
     seen: Seen = []
     engine.on(Job.CHARGE_CHUNK, _note(seen))
-    await engine.enqueue(Job.CHARGE_CHUNK, SHOP, ["a"], after=timedelta(seconds=0.6))
+    await engine.enqueue(Job.CHARGE_CHUNK, SHOP, ["a"], after=timedelta(seconds=3))
     await engine.enqueue(Job.CHARGE_CHUNK, SHOP, ["a"])
 
     async with _running(engine):
-        await _until(lambda: len(seen) == 1, 0.5)
+        await _until(lambda: len(seen) == 1, 2.9)
         await _until(lambda: len(seen) == 2)
 
 
@@ -219,7 +219,7 @@ async def test_running_jobs_may_end_in_time_when_the_engine_is_told_to_stop(engi
     await engine.stop(task, seconds=5)
 
     assert ended == ["a"]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4
     assert task.done()
 
 
@@ -242,7 +242,7 @@ async def test_jobs_that_do_not_end_in_time_are_called_off(engine: Engine, bugs:
     await engine.stop(task, seconds=0.3)
 
     assert told == ["called off"]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4
     assert task.done()
     assert bugs == []
 
@@ -340,7 +340,7 @@ async def test_a_job_of_a_worker_that_is_gone_goes_to_another_one(database: str,
     await _execute(
         database,
         "UPDATE pgqueuer SET status = 'picked', queue_manager_id = gen_random_uuid(), dedupe_key = NULL,"
-        " heartbeat = now() - interval '14 seconds'",
+        " heartbeat = now() - interval '10 seconds'",
     )
 
     async with _running(engine):
@@ -371,7 +371,7 @@ async def test_an_engine_whose_connections_are_cut_comes_back_by_itself(
             began = time.monotonic()
             await engine.enqueue(Job.APPLY_INBOX, SHOP, [f"after {number}"])
             await _until(lambda: len(seen) == 2 * number + 2)  # noqa: B023
-            assert time.monotonic() - began < 6
+            assert time.monotonic() - began < 12
 
     assert len({ids for _, ids in seen}) == 6
 

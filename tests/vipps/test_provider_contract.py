@@ -426,7 +426,7 @@ async def test_missing_rights_are_the_merchants_to_mend(
 
 
 async def test_an_answer_that_never_comes_ends_at_the_deadline(version: str, simulator: Simulator, wire: Wire) -> None:
-    async with provider_of(version, wire, clock=simulator.clock.now, deadline=0.2) as vipps:
+    async with provider_of(version, wire, clock=simulator.clock.now, deadline=1) as vipps:
         agreement_id = await active(vipps, simulator)
         simulator.faults.add("timeout-after", operation="createCharge")
         simulator.faults.add("timeout-before", operation="getAgreement")
@@ -435,7 +435,7 @@ async def test_an_answer_that_never_comes_ends_at_the_deadline(version: str, sim
             await charging(vipps, agreement_id)
         with pytest.raises(Unavailable):
             await vipps.get_agreement(agreement_id)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
         assert await charging(vipps, agreement_id) == "ORD-FIXED"
     assert count(simulator, Effect.CREATE) == 1
 

@@ -45,7 +45,7 @@ async def test_a_hanging_request_lasts_until_the_caller_gives_up(
     simulator.faults.add(kind)
 
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(caller.send("POST", f"/{agreement_id}/charges", a_charge(), key="same"), 0.05)
+        await asyncio.wait_for(caller.send("POST", f"/{agreement_id}/charges", a_charge(), key="same"), 0.5)
 
     assert charges_made(simulator) == made
 
@@ -170,7 +170,7 @@ async def served(simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
     while not server.started:  # noqa: ASYNC110  # uvicorn offers nothing to await
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=0.5, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=2, trust_env=False) as client:
         yield client
     server.should_exit = True
     await running

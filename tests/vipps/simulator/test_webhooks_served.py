@@ -40,7 +40,7 @@ async def test_it_delivers_by_itself() -> None:
         await caller.get_token()
         secret = await a_webhook(caller, shop_url + "/hooks")
         simulator.approve(await caller.drafted())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(shop.heard) < 2:  # noqa: ASYNC110  # the shop is another server
                 await asyncio.sleep(0.01)
 

@@ -120,7 +120,7 @@ async def test_without_an_answer_the_page_appears_without_names(one_world: World
     else:
         one_world.saleor.go_away(6000)
     for path in await pages(one_world, purchase):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             answer = await staff.get(path)
         assert answer.status_code == 200
         assert "Saleor did not answer: names and some order numbers are missing." in words(answer), path
