@@ -43,6 +43,7 @@ class RenewalReason(StrEnum):
     ADDRESS_MISSING = "ADDRESS_MISSING"
     SHIPPING = "SHIPPING"
     PRICE_ABOVE_LIMIT = "PRICE_ABOVE_LIMIT"
+    COSTS_MORE = "COSTS_MORE"  # by now than the charge of it that failed: nobody was shown that sum
     ORDER_REFUSED = "ORDER_REFUSED"  # anything else that Saleor says no to
     ORDER_GONE = "ORDER_GONE"  # staff deleted or cancelled the order
     AGREEMENT_NOT_ACTIVE = "AGREEMENT_NOT_ACTIVE"
@@ -58,7 +59,8 @@ class Renewal:
     latest of them came to nothing, one after another.
 
     `failed_on` is the day of the first failed charge, from which the dunning policy counts; `hindered_on` the day since
-    which something stands in the way of its next one. `amount` is what its last charge was of.
+    which something stands in the way of its next one. `amount` is what its last charge was of, or a larger sum that
+    staff have agreed to since.
     """
 
     id: str

@@ -160,11 +160,17 @@ class Mutation:
 
     @strawberry.mutation(
         description="Charge the periods of these failed charges again now, each by one new charge for its order. A "
-        "subscription on hold for a missing payment goes on. Asked again, nothing happens a second time. For the shop."
+        "subscription on hold for a missing payment goes on. Asked again, nothing happens a second time. Where the "
+        "order costs more by now, `upTo` is the most that is charged (minor units: øre, cent). For the shop."
     )
-    async def charge_retry(self, info: Info, ids: list[strawberry.ID]) -> ChargeRetry:
+    async def charge_retry(
+        self,
+        info: Info,
+        ids: list[strawberry.ID],
+        up_to: int | None = None,
+    ) -> ChargeRetry:
         async with refusals():
-            result = await retry_named(info.context.deps, info.context.caller(), [str(it) for it in ids])
+            result = await retry_named(info.context.deps, info.context.caller(), [str(it) for it in ids], up_to)
             return ChargeRetry(**batch_fields(result))
 
     @strawberry.mutation(description="Try again what was given up, with the same keys; for staff.")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from app.domain.charge import check_limit
 from app.domain.errors import Duplicate, InvalidInput, LimitExceeded, Rejected, Unavailable
+from app.domain.money import Money
 from app.domain.order import DraftOrder, RenewalOrder
 from app.domain.renewal import RENEWAL_KEY, RENEWAL_SLOT, Renewal, RenewalReason, RenewalStatus
 from app.domain.subscription import Subscriber, Subscription, VoucherPolicy
@@ -27,7 +28,9 @@ _REASONS: Mapping[str, RenewalReason] = {
     "SHIPPING_METHOD_NOT_APPLICABLE": RenewalReason.SHIPPING,
 }
 # What a draft of the subscription as it is now may mend.
-_OF_THE_DRAFT = frozenset({*_REASONS.values(), RenewalReason.ORDER_REFUSED, RenewalReason.PRICE_ABOVE_LIMIT})
+_OF_THE_DRAFT = frozenset(
+    {*_REASONS.values(), RenewalReason.ORDER_REFUSED, RenewalReason.PRICE_ABOVE_LIMIT, RenewalReason.COSTS_MORE}
+)
 
 
 def reason_of(code: str | None) -> RenewalReason:
@@ -55,9 +58,19 @@ async def order_for(deps: Deps, work: Work) -> tuple[Work, RenewalOrder]:
 
 
 def _outdated(renewal: Renewal, order: RenewalOrder) -> bool:
+    """Saleor keeps a draft with transactions for good, so that one goes on as it is."""
     waited = renewal.status is RenewalStatus.WAITING and renewal.reason in _OF_THE_DRAFT
-    hindered = bool(order.problems) or renewal.reason is RenewalReason.PRICE_ABOVE_LIMIT
-    return waited and hindered and order.draft and renewal.attempt == 0
+    if not waited or not order.draft or order.transactions:
+        return False
+    if renewal.reason is RenewalReason.COSTS_MORE:
+        return bool(order.problems) or _above(order.total, renewal.amount)
+    return bool(order.problems) or renewal.reason is RenewalReason.PRICE_ABOVE_LIMIT
+
+
+def _above(total: Money | None, known: Money | None) -> bool:
+    if total is None or known is None:
+        return False
+    return total.currency is not known.currency or known < total
 
 
 async def _make(deps: Deps, work: Work) -> tuple[RenewalOrder, bool]:
@@ -133,7 +146,8 @@ def nothing_to_pay(order: RenewalOrder) -> bool:
 
 async def check_known_sum(deps: Deps, work: Work, order: RenewalOrder) -> None:
     """A new order of a period whose charge has failed, at the prices and with the contents of today, is not charged for
-    more than that charge was of: staff and its customer were shown the sum. What staff change on its own order counts.
+    more than that charge was of, or than staff have agreed to since: they and its customer were shown the sum. What
+    staff change on its own order counts.
     """
     renewal, total = work.renewal, order.total
     known, slot = renewal.amount, f"{RENEWAL_SLOT}{renewal.id}/{renewal.attempt}"
@@ -143,11 +157,12 @@ async def check_known_sum(deps: Deps, work: Work, order: RenewalOrder) -> None:
         last = (await unit.charges.by_slots(renewal.shop, [slot])).get(slot)
     if last is not None and last.saleor_order == order.id:
         return
-    if total.currency is not known.currency or known < total:
+    if _above(total, known):
         text = (
-            f"its order comes to {total} by now, and the charge that failed was of {known}: nothing is charged for it"
+            f"its order comes to {total} by now, more than the {known} that the charge that failed was of, or that was"
+            " agreed to since: charge it again at the new sum, or make the draft cheaper"
         )
-        raise Hindered(RenewalReason.PRICE_ABOVE_LIMIT, text)
+        raise Hindered(RenewalReason.COSTS_MORE, text)
 
 
 async def check_price(deps: Deps, work: Work, order: RenewalOrder) -> None:

@@ -28,6 +28,7 @@ PROBLEMS = frozenset(
         RenewalReason.ADDRESS_MISSING,
         RenewalReason.SHIPPING,
         RenewalReason.PRICE_ABOVE_LIMIT,
+        RenewalReason.COSTS_MORE,
         RenewalReason.ORDER_REFUSED,
         RenewalReason.ORDER_GONE,
         RenewalReason.AGREEMENT_NOT_ACTIVE,

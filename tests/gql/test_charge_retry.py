@@ -8,17 +8,19 @@ from app.domain.account import Scope
 from app.domain.renewal import RenewalStatus
 from tests.usecases.renewing import days_pass, settle
 from tests.usecases.steps import a_collected_charge
+from tests.usecases.test_dearer_orders import dearer
 from tests.usecases.test_retrying import failed, made
 from tests.world import World
 
-RETRY = """mutation ($ids: [ID!]!) {
-  chargeRetry(ids: $ids) { successes errors { index id code field message } results { id success } }
+RETRY = """mutation ($ids: [ID!]!, $upTo: Int) {
+  chargeRetry(ids: $ids, upTo: $upTo) { successes errors { index id code field message } results { id success } }
 }"""
 
 
-async def retry(world: World, ids: Sequence[str]) -> Any:
+async def retry(world: World, ids: Sequence[str], up_to: int | None = None) -> Any:
     headers = await world.client(Scope.CHARGES_WRITE)
-    return (await world.graphql(RETRY, {"ids": ids}, headers=headers))["data"]["chargeRetry"]
+    answer = await world.graphql(RETRY, {"ids": ids, "upTo": up_to}, headers=headers)
+    return (answer["data"] or {}).get("chargeRetry") or answer["errors"][0]["extensions"]
 
 
 async def test_each_item_is_answered_and_each_period_charged_once(world: World) -> None:
@@ -45,6 +47,18 @@ async def test_each_item_is_answered_and_each_period_charged_once(world: World) 
     for one in them:
         assert (await one.renewal()).status is RenewalStatus.PAID
         assert await made(world, one) == 2
+
+
+async def test_a_period_that_costs_more_by_now_is_charged_up_to_the_sum_that_is_given(world: World) -> None:
+    them, charge, cost = await dearer(world)
+    [error] = (await retry(world, [charge.order_id]))["errors"]
+    assert (error["code"], error["field"]) == ("LIMIT_EXCEEDED", "upTo")
+    assert "costs more by now" in error["message"]
+    assert (await retry(world, [charge.order_id], 0))["code"] == "INVALID"
+    assert (await retry(world, [charge.order_id], cost))["successes"] == [charge.order_id]
+    await days_pass(world, 5)
+    assert ((await them.renewal()).status, await made(world, them)) == (RenewalStatus.PAID, 2)
+    assert [it.amount for it in world.effects("charge")] == [cost]
 
 
 async def test_more_than_a_batch_are_refused_together(one_world: World) -> None:

@@ -75,7 +75,7 @@ async def test_a_period_is_never_charged_more_than_staff_and_customer_were_shown
     if how == "retry":
         assert await again(world, failed) == [None]
         await days_pass(world, 3)
-        assert "WAITING/PRICE_ABOVE_LIMIT" in await them.outcomes()
+        assert "WAITING/COSTS_MORE" in await them.outcomes()
         assert "the charge that failed was of" in ((await them.renewal()).reason_text or "")
     else:
         with pytest.raises(IllegalState, match="the charge that failed was of"):
@@ -94,7 +94,7 @@ async def test_a_link_that_is_refused_for_its_sum_is_told_to_staff_and_leaves_no
         with pytest.raises(IllegalState, match="the charge that failed was of"):
             await pay(world.context.deps, before.id)
         assert [it.status for it in them.orders()] == ["CANCELED"]
-    assert problems(world) == ["vipps-recurring-renewal:PRICE_ABOVE_LIMIT"]
+    assert problems(world) == ["vipps-recurring-renewal:COSTS_MORE"]
     after = await them.renewal()
     assert (after.status, after.reason) == (RenewalStatus.FAILED, before.reason)
 

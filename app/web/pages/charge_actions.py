@@ -25,7 +25,7 @@ from app.domain.operation import OperationKind
 from app.usecases.charges import get_charge
 from app.usecases.looking import ChargeDetail, charge_detail
 from app.usecases.money_moves import ChargeMove, move
-from app.usecases.retrying import retry_charges
+from app.usecases.retrying import Hindrance, cost_now, retry_charges
 from app.web.answers import http_status
 from app.web.pages import formats
 from app.web.pages.actions import Action, Field, name_of_buyer, required, show_action
@@ -148,21 +148,43 @@ async def _refused(visit: Visit, action: Action, form: Form, error: RecurringErr
 
 
 async def _ask_retry(visit: Visit) -> HTMLResponse:
-    detail = await _detail(visit)
-    if hindered(visit, detail):
-        return await show_charge(visit, detail.charge.id, "stale", 409)
-    return show_action(visit, _retrying(visit, detail), Form({}), who=await name_of_buyer(visit, detail.orders))
+    return await _asked_retry(visit, await _detail(visit))
 
 
-def _retrying(visit: Visit, detail: ChargeDetail) -> Action:
-    """No key: one charge follows a failed one, whoever asks for it and however often."""
-    return _action(visit, "retry", detail.charge, {})
+async def _asked_retry(visit: Visit, detail: ChargeDetail) -> HTMLResponse:
+    cost = None
+    match hindered(visit, detail):
+        case None:
+            pass
+        case Hindrance.COSTS_MORE if detail.renewal is not None:
+            cost = await cost_now(visit.context.deps, visit.caller, detail.renewal)
+            if cost is None:
+                return await show_charge(visit, detail.charge.id, "stale", 409)
+        case _:
+            return await show_charge(visit, detail.charge.id, "stale", 409)
+    action = _retrying(visit, detail, cost)
+    return show_action(visit, action, Form({}), who=await name_of_buyer(visit, detail.orders))
+
+
+def _retrying(visit: Visit, detail: ChargeDetail, cost: Money | None) -> Action:
+    """No key: one charge follows a failed one, whoever asks for it and however often. `cost` is what its order comes
+    to where that is not what the failed charge was of; no more than what was seen is charged.
+    """
+    if cost is None:
+        return _action(visit, "retry", detail.charge, {})
+    plain = _action(visit, "retry", detail.charge, {"up_to": str(cost.minor)})
+    sums = {"cost": formats.money(visit.language, cost), **plain.about}
+    return replace(plain, name="retry_dearer", path=f"/charges/{detail.charge.id}/retry", about=sums)
 
 
 async def _retry(visit: Visit) -> HTMLResponse:
     detail = await _detail(visit)
-    error = (await retry_charges(visit.context.deps, visit.caller, [detail.charge.id])).items[0].error
-    if error is not None:
-        return await _refused(visit, _retrying(visit, detail), Form({}), error)
-    notice = "done_before" if hindered(visit, detail) else "done_retry"
-    return await show_charge(visit, detail.charge.id, notice)
+    agreed = visit.form.get("up_to", "")
+    up_to = int(agreed) if agreed.isascii() and agreed.isdecimal() else None
+    found = (await retry_charges(visit.context.deps, visit.caller, [detail.charge.id], up_to)).items[0].error
+    if isinstance(found, LimitExceeded):
+        return await _asked_retry(visit, await _detail(visit))  # it costs more since somebody looked
+    if found is not None:
+        return await _refused(visit, _retrying(visit, detail, None), Form({}), found)
+    before = hindered(visit, detail) not in {None, Hindrance.COSTS_MORE}
+    return await show_charge(visit, detail.charge.id, "done_before" if before else "done_retry")

@@ -86,4 +86,4 @@ def hindered(visit: Visit, it: ChargeDetail | ChargeLine) -> Hindrance | None:
 
 def actions_on(visit: Visit, detail: ChargeDetail) -> Sequence[str]:
     found = [action for action in ACTIONS if allows(detail.charge, action)]
-    return found if hindered(visit, detail) else ["retry", *found]
+    return ["retry", *found] if hindered(visit, detail) in {None, Hindrance.COSTS_MORE} else found
