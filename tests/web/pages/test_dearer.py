@@ -6,6 +6,7 @@ from tests.usecases.test_dearer_orders import dearer
 from tests.web.helpers import nothing_is_written_to_vipps
 from tests.web.pages.test_bulk import chosen
 from tests.web.pages.test_charge_actions import opened, send
+from tests.web.pages.test_lists import look
 from tests.web.pages.visiting import Staff, words
 from tests.world import World
 
@@ -13,6 +14,8 @@ from tests.world import World
 async def test_a_period_that_costs_more_by_now_is_charged_at_the_sum_that_was_shown(world: World) -> None:
     (who, charge, cost), staff = await dearer(world), Staff(world)
     shown, old = f"NOK {cost // 100:,}.00", "NOK 199.00"
+    listed = await look(staff, "/runs/renewals", reason="COSTS_MORE")
+    assert f'href="/app/charges/{charge.id}/retry"' in listed.text
     form = await opened(staff, charge, "retry")
     page = words(await staff.get(f"/charges/{charge.id}/retry"))
     assert f"was of {old}, and the order of its period comes to {shown} by now" in page
