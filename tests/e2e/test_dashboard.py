@@ -184,6 +184,27 @@ def test_a_token_that_ran_out_is_replaced_and_nothing_is_lost(browser: Browser, 
         it.page.wait_for_function("bridge.heard.slice(1).some((message) => message.type === 'notifyReady')")
 
 
+def test_a_session_that_ends_in_the_middle_of_a_form_loses_nothing(browser: Browser, place: Place, app_id: str) -> None:
+    """The Dashboard has no good token either, until somebody has signed in again."""
+    with window(browser, 401) as it:
+        frame = opened(it, place, app_id, "/clients/new")
+        fill(frame, name="Till in the shop")
+        frame.locator("#scope").check()
+        it.page.route("**/dashboard/token", lambda route: route.fulfill(json={"token": "stale", "seconds": 300}))
+        it.page.locator("#refresh").click()
+        it.page.wait_for_function("bridge.token === 'stale'")
+        frame.locator("main form [type=submit]").click()
+        expect(frame.locator("form [data-refused]")).to_be_focused()
+        expect(frame.locator("form [data-refused]")).to_contain_text("session")
+        expect(frame.locator("#name")).to_have_value("Till in the shop")
+        expect(frame.locator("#scope")).to_be_checked()
+        looked_at(it, "session-ended-in-its-form")
+        it.page.unroute("**/dashboard/token")
+        frame.locator("main form [type=submit]").click()
+        expect(frame.locator("h1")).not_to_have_text("New API client")
+        expect(frame.get_by_text("Till in the shop").first).to_be_visible()
+
+
 def test_a_form_that_is_refused_stays_with_what_was_typed(browser: Browser, place: Place, app_id: str) -> None:
     with window(browser, 400) as it:
         frame = opened(it, place, app_id, "/clients/new")
