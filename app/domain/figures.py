@@ -38,6 +38,7 @@ class Sums:
 
 
 SUMS = ("collected", "collections", "failed", "failures", "refunded", "refunds")
+MONEY_SUMS = frozenset({"collected", "failed", "refunded"})  # the others are numbers of charges
 
 
 @dataclass(frozen=True, slots=True)

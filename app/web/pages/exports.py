@@ -4,15 +4,18 @@ import csv
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import TypeVar
 
 from fastapi.responses import Response, StreamingResponse
 
 from app.domain.account import Scope
+from app.domain.figures import MONEY_SUMS, SUMS, Sums
 from app.domain.money import Money
 from app.domain.records import AuditEntry, Page
 from app.usecases.audits import look_through_audit
+from app.usecases.clients import shop_clients
+from app.usecases.failures import list_failures
 from app.usecases.looking import (
     AgreementLine,
     ChargeLine,
@@ -23,6 +26,7 @@ from app.usecases.looking import (
     merchant_accounts,
 )
 from app.web.pages import agreements, audit, charges, renewals
+from app.web.pages import overview as overview_page
 from app.web.pages.lists import OLDEST_FIRST
 from app.web.pages.rendering import security_headers
 from app.web.pages.visits import Fragments, Visit
@@ -45,6 +49,10 @@ RENEWALS = (
     *("order_number", "attempts", "planned"),
 )
 AUDIT = ("at", "who", "what", "object", "before", "after", "reason")
+CAME = ("from", "currency", *SUMS)
+COMING = ("day", "currency", "payments", "amount")
+FAILURES = ("created", "kind", "what", "object", "reason", "attempts")
+CLIENTS = ("id", "name", "scopes", "made", "used", "revoked")
 
 
 def add_to(fragments: Fragments) -> None:
@@ -52,6 +60,10 @@ def add_to(fragments: Fragments) -> None:
     fragments.get("/runs/renewals.csv", _renewals, Scope.CHARGES_READ)
     fragments.get("/agreements.csv", _agreements)
     fragments.get("/audit.csv", _audit, Scope.CHARGES_READ)
+    fragments.get("/overview.csv", _came)
+    fragments.get("/overview/due.csv", _coming)
+    fragments.get("/failures.csv", _failures, Scope.CHARGES_READ)
+    fragments.get("/clients.csv", _clients)
 
 
 async def _charges(visit: Visit) -> Response:
@@ -101,6 +113,58 @@ async def _audit(visit: Visit) -> Response:
                 break
 
     return _sent(AUDIT, pieces())
+
+
+async def _came(visit: Visit) -> Response:
+    """What came, failed and went back in the period that is looked at: each day of it, or each month of a year."""
+    found = await overview_page.read(visit)
+    rows = [
+        (it.day, it.currency, *(_sum_or_count(name, it) for name in SUMS))
+        for figures in found.figures
+        for it in figures.sums
+        if it.day <= found.period.last
+    ]
+    return _whole(CAME, rows)
+
+
+def _sum_or_count(name: str, sums: Sums) -> object:
+    value = getattr(sums, name)
+    return Money(value, sums.currency).to_decimal() if name in MONEY_SUMS else value
+
+
+async def _coming(visit: Visit) -> Response:
+    found = await overview_page.read(visit)
+    rows = [
+        (it.date, figures.currency, it.count, it.total.to_decimal()) for figures in found.figures for it in figures.due
+    ]
+    return _whole(COMING, rows)
+
+
+async def _failures(visit: Visit) -> Response:
+    letters = await list_failures(visit.context.deps, visit.caller)
+    rows = [(it.created_at.isoformat(), it.kind, it.what, it.object_id, it.reason, it.attempts) for it in letters]
+    return _whole(FAILURES, rows)
+
+
+async def _clients(visit: Visit) -> Response:
+    def at(moment: datetime | None) -> str | None:
+        return moment.isoformat() if moment else None
+
+    found = await shop_clients(visit.context.deps, visit.caller)
+    rows = [
+        (it.id, it.name, " ".join(sorted(it.scopes)), at(it.created_at), at(it.used_at), at(it.revoked_at))
+        for it in found
+    ]
+    return _whole(CLIENTS, rows)
+
+
+def _whole(heading: Sequence[str], rows: Sequence[Sequence[object]]) -> Response:
+    """What fits on a page is read at once."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield _lines(rows)
+
+    return _sent(heading, pieces())
 
 
 def _file(

@@ -40,8 +40,8 @@ async def _home(visit: Visit) -> HTMLResponse:
 
 
 async def _overview(visit: Visit) -> HTMLResponse:
-    span = _span(visit.parameters.get("period", ""))
-    found = await overview(visit.context.deps, visit.caller, span)
+    found = await read(visit)
+    span = found.period.span
     return visit.show(
         "overview.html",
         overview=found,
@@ -50,6 +50,11 @@ async def _overview(visit: Visit) -> HTMLResponse:
         spans=list(Span),
         path=PATH if span is Span.THIS_MONTH else f"{PATH}?period={span}",
     )
+
+
+async def read(visit: Visit) -> Overview:
+    """The figures of the period that is asked for."""
+    return await overview(visit.context.deps, visit.caller, _span(visit.parameters.get("period", "")))
 
 
 def _place(matter: Attention) -> str:

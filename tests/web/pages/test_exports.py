@@ -7,12 +7,14 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from app.domain.account import Scope
 from app.domain.charge import ChargeStatus
 from app.domain.records import AuditEntry
-from app.web.pages.exports import AGREEMENTS, AUDIT, CHARGES
+from app.web.pages.exports import AGREEMENTS, AUDIT, CAME, CHARGES, CLIENTS, COMING, FAILURES
 from tests.builders import NOW
 from tests.usecases.renewing import subscribe
 from tests.usecases.steps import a_subscriber, stored_charges
+from tests.usecases.test_failures import a_given_up_charge
 from tests.web.helpers import nothing_happens
 from tests.web.pages.test_lists import OTHER, VIEWER, failed_period
 from tests.web.pages.visiting import Staff
@@ -64,6 +66,12 @@ async def test_a_formula_is_a_text(one_world: World, name: str) -> None:
     assert line["product"] == f"'{name}"
 
 
+FILES = (
+    *("/charges.csv", "/agreements.csv", "/runs/renewals.csv", "/overview.csv", "/overview/due.csv"),
+    *("/failures.csv", "/clients.csv"),
+)
+
+
 async def test_files_belong_to_a_shop_and_to_whoever_may_look(sqlite_url: str) -> None:
     world = make_world(sqlite_url, [SHOP, OTHER])
     await world.install()
@@ -74,7 +82,7 @@ async def test_files_belong_to_a_shop_and_to_whoever_may_look(sqlite_url: str) -
     stranger.shop = world.shops[OTHER]
     stranger.user = stranger.shop.create_staff("s@other.example", VIEWER)
     async with nothing_happens(world):
-        for path in ("/charges.csv", "/agreements.csv"):
+        for path in FILES:
             assert table(await stranger.get(path)) == []
             assert (await Staff(world, frozenset({"MANAGE_PRODUCTS"})).get(path)).status_code == 403
     await world.context.close()
@@ -96,3 +104,33 @@ async def test_the_audit_is_a_file_too_with_every_entry_once(world: World) -> No
     assert [it["object"] for it in table(await staff.get("/audit.csv?object=chr-7"))] == ["chr-7"]
     assert table(await staff.get("/audit.csv?who=nobody")) == []
     assert 'data-download="audit.csv"' in (await staff.get("/audit")).text
+
+
+async def test_the_figures_of_the_overview_are_files(world: World) -> None:
+    who, staff = await failed_period(world), Staff(world, VIEWER)
+    charge = await who.charge()
+    rows = table(await staff.get("/overview.csv?period=year"))
+    assert tuple(rows[0]) == CAME
+    failed = [it for it in rows if it["failures"] != "0"]
+    assert [(it["currency"], it["failed"], it["failures"]) for it in failed] == [("NOK", "199.00", "1")]
+    assert failed[0]["from"][:7] == charge.due.isoformat()[:7]
+    coming = table(await staff.get("/overview/due.csv"))
+    assert tuple(coming[0]) == COMING
+    assert {(it["currency"], it["payments"], it["amount"]) for it in coming} == {("NOK", "1", "199.00")}
+    shown = (await staff.get("/overview?period=year")).text
+    assert "/app/overview.csv?period=year" in shown
+    assert 'data-download="due.csv"' in shown
+
+
+async def test_what_was_given_up_and_who_may_ask_are_files(world: World) -> None:
+    order_id, staff = await a_given_up_charge(world), Staff(world)
+    [letter] = table(await staff.get("/failures.csv"))
+    assert tuple(letter) == FAILURES
+    assert (letter["kind"], letter["object"]) == ("CHARGE", order_id)
+    assert 'data-download="failures.csv"' in (await staff.get("/failures")).text
+    await world.client(Scope.CHARGES_READ, Scope.AGREEMENTS_READ)
+    [client] = table(await staff.get("/clients.csv"))
+    assert tuple(client) == CLIENTS
+    assert (client["scopes"], client["revoked"]) == ("agreements:read charges:read", "")
+    assert "secret" not in " ".join(client)
+    assert 'data-download="clients.csv"' in (await staff.get("/clients")).text
