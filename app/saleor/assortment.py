@@ -18,22 +18,25 @@ class AssortmentCalls(SaleorCalls):
         data = await self._ask(installation, "queries/channels", {})
         return read(_channels, data, "the shop's list of channels")
 
-    async def subscription_product(self, installation: Installation) -> str | None:
-        """The name of some product of an active channel that is marked, itself or one of its variants."""
+    async def subscription_products(self, installation: Installation) -> Sequence[tuple[str, str]]:
+        """Products of the first active channel that has some which are marked, themselves or by their variants."""
         active = [it for it in await self.channels(installation) if it.active]
         for channel in active[:_MOST_CHANNELS]:
             variables = {"channel": channel.slug, "key": INTERVAL_KEY}
             data = await self._ask(installation, "queries/subscription-products", variables)
-            if name := read(_first_name, data, "the shop's list of products"):
-                return name
-        return None
+            if found := read(_marked, data, "the shop's list of products"):
+                return found
+        return []
 
 
 def _channels(data: Mapping[str, Any]) -> Sequence[Channel]:
     return [Channel(str(it["slug"]), str(it["name"]), it["isActive"] is True) for it in data["channels"]]
 
 
-def _first_name(data: Mapping[str, Any]) -> str:
+def _marked(data: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     products = [edge["node"] for edge in data["products"]["edges"]]
-    of_variants = [edge["node"]["product"] for edge in data["productVariants"]["edges"]]
-    return next((str(it["name"]) for it in [*products, *of_variants]), "")
+    variants = [edge["node"] for edge in data["productVariants"]["edges"]]
+    return [
+        *((str(it["name"]), str(it["metafield"])) for it in products),
+        *((str(it["product"]["name"]), str(it["metafield"])) for it in variants),
+    ]

@@ -655,8 +655,8 @@ class Shop(Protocol):
     async def report(self, installation: Installation, report: OrderReport) -> None: ...
 
     async def channels(self, installation: Installation) -> Sequence[Channel]: ...
-    async def subscription_product(self, installation: Installation) -> str | None:
-        """The name of some product that is marked as a subscription."""
+    async def subscription_products(self, installation: Installation) -> Sequence[tuple[str, str]]:
+        """Some of what is marked as a subscription: the products' names, and the interval as the merchant wrote it."""
         ...
 
     # People: `app/saleor/buyers.py`.

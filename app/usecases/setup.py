@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.domain.account import Caller, Environment, Scope
-from app.domain.errors import ProviderError
+from app.domain.errors import InvalidInput, ProviderError
+from app.domain.plan import Plan
 from app.domain.records import AgreementFilter, Page
 from app.usecases.account_settings import ShownAccount, shown_accounts
 from app.usecases.installations import installed
@@ -89,7 +90,18 @@ async def has_subscribers(deps: Deps, caller: Caller) -> bool:
 async def _product(deps: Deps, shop: str) -> Stage:
     """A shop that does not answer now hides nothing else from staff."""
     try:
-        name = await deps.shop.subscription_product(await installed(deps, shop))
+        found = await deps.shop.subscription_products(await installed(deps, shop))
     except ProviderError:
         return Stage(Step.PRODUCT, None)
-    return Stage(Step.PRODUCT, name is not None, name or "")
+    broken = next((name for name, interval in found if not _is_interval(interval)), None)
+    if broken is not None:
+        return Stage(Step.PRODUCT, done=False, about=broken, broken=True)
+    return Stage(Step.PRODUCT, bool(found), found[0][0] if found else "")
+
+
+def _is_interval(text: str) -> bool:
+    try:
+        Plan.parse(text.strip())
+    except InvalidInput:
+        return False
+    return True

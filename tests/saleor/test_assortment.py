@@ -30,9 +30,9 @@ async def test_channels_are_listed(one_world: World) -> None:
 async def test_a_marked_product_is_found_by_itself_or_its_variant(one_world: World, marked: str) -> None:
     installation = await installed(one_world.context.deps, SHOP)
     shop = one_world.context.deps.shop
-    assert await shop.subscription_product(installation) is None
+    assert await shop.subscription_products(installation) == []
     one_world.saleor.create_product("Tea", **{marked: {"vipps-recurring.interval": "MONTH:1"}})  # type: ignore[arg-type]
-    assert await shop.subscription_product(installation) == "Tea"
+    assert await shop.subscription_products(installation) == [("Tea", "MONTH:1")]
 
 
 @pytest.mark.parametrize("data", SENSELESS)
@@ -40,4 +40,4 @@ async def test_an_answer_that_makes_no_sense_is_no_answer(data: Any) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"data": data}))
     async with httpx.AsyncClient(transport=transport) as http:
         with pytest.raises(Unavailable):
-            await SaleorClient(http).subscription_product(an_installation())
+            await SaleorClient(http).subscription_products(an_installation())

@@ -59,6 +59,13 @@ def show_action(
     return visit.show(template, status=status, action=action, form=form, notice=notice, detail=detail, **shown)
 
 
+async def show_action_on(
+    visit: Visit, orders: Iterable[str | None], action: Action, form: Form, **more: Any
+) -> HTMLResponse:
+    """`show_action`, with the name of the customer whose `orders` they are."""
+    return show_action(visit, action, form, who=await name_of_buyer(visit, orders), **more)
+
+
 async def name_of_buyer(visit: Visit, orders: Iterable[str | None]) -> str:
     """So that nobody acts on another customer's; empty where the shop does not say."""
     orders = list(orders)

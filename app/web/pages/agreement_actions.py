@@ -26,7 +26,7 @@ from app.usecases.subscription_terms import Line, NewPrice, Terms, change_terms
 from app.usecases.subscriptions import CancelAt
 from app.web.answers import http_status
 from app.web.pages import formats
-from app.web.pages.actions import Action, Field, name_of_buyer, required, show_action
+from app.web.pages.actions import Action, Field, required, show_action_on
 from app.web.pages.agreement_page import actions_on, show_agreement
 from app.web.pages.typed import Form, a_count, a_day, a_day_or_none, a_sum, written
 from app.web.pages.visits import Fragments, Visit
@@ -141,8 +141,7 @@ async def _ask(name: str, visit: Visit) -> HTMLResponse:
     detail = await _detail(visit)
     if name not in actions_on(detail):
         return await show_agreement(visit, visit.parameters["agreement"], "stale", 409)
-    who = await name_of_buyer(visit, [detail.first_order])
-    return show_action(visit, _action(visit, name, detail), _form(visit, detail, {}), who=who)
+    return await show_action_on(visit, [detail.first_order], _action(visit, name, detail), _form(visit, detail, {}))
 
 
 async def _do(name: str, visit: Visit) -> HTMLResponse:
@@ -159,19 +158,19 @@ async def _do(name: str, visit: Visit) -> HTMLResponse:
 
 async def _refused(wish: Wish, name: str, error: RecurringError) -> HTMLResponse:
     visit, form, action = wish.visit, wish.form, _action(wish.visit, name, wish.detail)
+    shown_again = partial(show_action_on, visit, [wish.detail.first_order], action, form)
     match error:
         case InvalidInput() | LimitExceeded():
             form.wrong.update({_OURS[error.field]} if error.field in _OURS else set())
             notice = "" if form.wrong else "refused"
             told = error.message if error.field else ""
-            return show_action(visit, action, form, status=422, notice=notice, detail=told)
+            return await shown_again(status=422, notice=notice, detail=told)
         case IllegalState() | Duplicate() | NotFound():
-            return show_action(visit, action, form, status=409, notice="refused", detail=error.message)
+            return await shown_again(status=409, notice="refused", detail=error.message)
         case OutcomeUnknown():
             return await show_agreement(visit, wish.id, "pending", http_status(error))
         case ProviderError():
-            status = http_status(error)
-            return show_action(visit, action, form, status=status, notice="refused", detail=error.message)
+            return await shown_again(status=http_status(error), notice="refused", detail=error.message)
         case _:
             raise error
 

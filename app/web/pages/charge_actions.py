@@ -28,7 +28,7 @@ from app.usecases.money_moves import ChargeMove, move
 from app.usecases.retrying import Hindrance, cost_now, retry_charges
 from app.web.answers import http_status
 from app.web.pages import formats
-from app.web.pages.actions import Action, Field, name_of_buyer, required, show_action
+from app.web.pages.actions import Action, Field, required, show_action_on
 from app.web.pages.charge_page import ACTIONS, hindered, show_charge, untouched
 from app.web.pages.typed import Form, a_sum, written
 from app.web.pages.visits import Fragments, Visit
@@ -60,8 +60,8 @@ async def _ask(name: str, visit: Visit) -> HTMLResponse:
         ACTIONS[name](detail.charge)
     except IllegalState:
         return await show_charge(visit, detail.charge.id, "stale", 409)
-    form, who = _form(visit, name, detail.charge, {}), await name_of_buyer(visit, detail.orders)
-    return show_action(visit, _action(visit, name, detail.charge), form, who=who)
+    form = _form(visit, name, detail.charge, {})
+    return await show_action_on(visit, detail.orders, _action(visit, name, detail.charge), form)
 
 
 def left_of(name: str, charge: Charge) -> Money:
@@ -103,12 +103,13 @@ def heading(visit: Visit, charge: Charge) -> str:
 
 
 async def _move(name: str, visit: Visit) -> HTMLResponse:
-    charge = (await _detail(visit)).charge
+    detail = await _detail(visit)
+    charge = detail.charge
     hidden = {field: required(visit.form, field) for field in ("key", "seen")}
     form = _form(visit, name, charge, visit.form)
     price = form.read("amount", a_sum(visit.language, charge.amount.currency)) if name != "cancel" else None
     if form.wrong:
-        return show_action(visit, _action(visit, name, charge, hidden), form, status=422)
+        return await show_action_on(visit, detail.orders, _action(visit, name, charge, hidden), form, status=422)
     wanted = ChargeMove(
         KINDS[name],
         charge.agreement_id,
@@ -123,25 +124,27 @@ async def _move(name: str, visit: Visit) -> HTMLResponse:
         return await show_charge(
             visit, charge.id, f"done_{name}" if untouched(charge, hidden["seen"], name) else "done_before"
         )
-    return await _refused(visit, _action(visit, name, charge, hidden), form, error)
+    return await _refused(visit, detail, _action(visit, name, charge, hidden), form, error)
 
 
-async def _refused(visit: Visit, action: Action, form: Form, error: RecurringError) -> HTMLResponse:
+async def _refused(
+    visit: Visit, detail: ChargeDetail, action: Action, form: Form, error: RecurringError
+) -> HTMLResponse:
     """What is typed wrong stands beside its field; what is overtaken shows the charge as it is."""
-    charge_row = visit.parameters["charge"]
+    shown_again = partial(show_action_on, visit, detail.orders)
     match error:
         case InvalidInput() | LimitExceeded() if error.field in _FIELDS:
             form.wrong.add(_FIELDS[error.field])
-            return show_action(visit, action, form, status=422, detail=error.message)
+            return await shown_again(action, form, status=422, detail=error.message)
         case IllegalState() | Duplicate():
-            return await show_charge(visit, charge_row, "stale", http_status(error))
+            return await show_charge(visit, detail.charge.id, "stale", http_status(error))
         case Rejected():
             # It is over: another try is another request.
             fresh = replace(action, hidden={**action.hidden, "key": str(uuid.uuid4())})
-            return show_action(visit, fresh, form, status=422, notice="refused", detail=error.message)
+            return await shown_again(fresh, form, status=422, notice="refused", detail=error.message)
         case ProviderError():
-            return show_action(
-                visit, action, form, status=http_status(error), notice="unconfirmed", detail=error.message
+            return await shown_again(
+                action, form, status=http_status(error), notice="unconfirmed", detail=error.message
             )
         case _:
             raise error
@@ -162,8 +165,7 @@ async def _asked_retry(visit: Visit, detail: ChargeDetail) -> HTMLResponse:
                 return await show_charge(visit, detail.charge.id, "stale", 409)
         case _:
             return await show_charge(visit, detail.charge.id, "stale", 409)
-    action = _retrying(visit, detail, cost)
-    return show_action(visit, action, Form({}), who=await name_of_buyer(visit, detail.orders))
+    return await show_action_on(visit, detail.orders, _retrying(visit, detail, cost), Form({}))
 
 
 def _retrying(visit: Visit, detail: ChargeDetail, cost: Money | None) -> Action:
@@ -185,6 +187,6 @@ async def _retry(visit: Visit) -> HTMLResponse:
     if isinstance(found, LimitExceeded):
         return await _asked_retry(visit, await _detail(visit))  # it costs more since somebody looked
     if found is not None:
-        return await _refused(visit, _retrying(visit, detail, None), Form({}), found)
+        return await _refused(visit, detail, _retrying(visit, detail, None), Form({}), found)
     before = hindered(visit, detail) not in {None, Hindrance.COSTS_MORE}
     return await show_charge(visit, detail.charge.id, "done_before" if before else "done_retry")

@@ -138,6 +138,7 @@ def _choose(visit: _Visit, it: CustomerPage, action: Action, typed: str | None =
         shop_name=it.shop_name,
         action=action,
         here=visit.path(action),
+        chosen=chosen_language(visit.request),
         back=visit.path(),
         first=first,
         last=last,

@@ -267,6 +267,9 @@ async def test_another_language_is_chosen_on_the_page_and_kept(one_world: World)
     assert "/skip?lang=fi" in chosen.text
     assert (await opened(one_world, f"{path}?lang=xx")).headers["Content-Language"] == "en"
     assert "Ohita" in (await opened(one_world, f"{path}/skip?lang=fi")).text
+    # A form that asks for a day puts its fields in the place of its address's.
+    assert '<input type="hidden" name="lang" value="fi">' in (await opened(one_world, f"{path}/pause?lang=fi")).text
+    assert 'name="lang"' not in (await opened(one_world, f"{path}/pause")).text
 
 
 async def moved_by_link(world: World) -> tuple[Subscribed, str]:

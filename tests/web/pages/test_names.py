@@ -54,6 +54,21 @@ async def test_every_page_says_who_the_customer_is_in_one_question(world: World)
     assert await stored(world) == before
 
 
+@pytest.mark.parametrize("typed", [{"amount": "9999.00"}, {"amount": "x"}, {"description": ""}])
+async def test_a_form_with_a_mistake_still_says_whose_money_it_is(one_world: World, typed: dict[str, str]) -> None:
+    purchase, staff = await bought(one_world), Staff(one_world)
+    charge = await initial_charge(one_world, purchase)
+    assert charge
+    path = f"/charges/{charge.id}/refund"
+    shown = await staff.get(path)
+    assert "Ola Nordmann" in words(shown)
+    again = await staff.post(path, fields(shown) | {"description": "Broken"} | typed)
+    assert (again.status_code, "Ola Nordmann" in words(again)) == (422, True)
+    path = f"/agreements/{purchase.agreement_id}/move"
+    again = await staff.post(path, fields(await staff.get(path)) | {"date": "never"})
+    assert (again.status_code, "Ola Nordmann" in words(again)) == (422, True)
+
+
 async def test_many_at_once_are_named_before_and_those_that_fail_afterwards(world: World) -> None:
     purchase, staff = await bought(world), Staff(world)
     charge = await initial_charge(world, purchase)

@@ -117,6 +117,16 @@ async def test_an_unmarked_product_is_not_enough(one_world: World) -> None:
     assert states(await Staff(one_world).get("/start"))[3] == "To do"
 
 
+@pytest.mark.parametrize("written", ["monthly", "MONTH", "MONTH:0", " "])
+async def test_an_interval_that_nobody_can_buy_is_not_done(one_world: World, written: str) -> None:
+    one_world.saleor.create_product("Tea box", metadata={"vipps-recurring.interval": "WEEK:2"})
+    one_world.saleor.create_product("Coffee box", variant_metadata={"vipps-recurring.interval": written})
+    answer = await Staff(one_world).get("/start")
+    assert states(answer)[3] == "To do"
+    assert "Coffee box has an interval that cannot be read" in words(answer)
+    assert "MONTH:1" in words(answer)
+
+
 async def test_whoever_may_only_look_sees_it_too(one_world: World) -> None:
     answer = await Staff(one_world, MONEY - {"HANDLE_PAYMENTS"}).get("/start")
     assert answer.status_code == 200
