@@ -42,12 +42,17 @@ class VoucherPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionLine:
-    """`variant` is Saleor's id. `unit_price` is minor units that override the catalogue's price; None follows it."""
+    """`variant` is Saleor's id. `unit_price` is minor units that override the catalogue's price; None follows it.
+
+    `since` says, as ISO 8601, when the shop changed what the subscription consists of; None where it is as it was sold,
+    or has been priced anew.
+    """
 
     variant: str
     quantity: int
     name: str = ""
     unit_price: int | None = None
+    since: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.quantity <= MAX_QUANTITY:
@@ -195,12 +200,19 @@ class Subscription:
         moved = self.status is SubscriptionStatus.ENDED and reason.startswith(_MOVED)
         return reason.removeprefix(_MOVED) if moved else None
 
-    def with_lines(self, lines: tuple[SubscriptionLine, ...]) -> "Subscription":
+    @property
+    def changed_at(self) -> datetime | None:
+        """Since when it consists of something else than what it was sold, or last priced, as."""
+        return max((datetime.fromisoformat(it.since) for it in self.lines if it.since), default=None)
+
+    def with_lines(self, lines: tuple[SubscriptionLine, ...], now: datetime) -> "Subscription":
         self._require_alive()
         if not 1 <= len(lines) <= MAX_LINES:
             raise InvalidInput(f"a subscription has 1 to {MAX_LINES} lines", field="lines")
         if len({line.variant for line in lines}) != len(lines):
             raise InvalidInput("a variant stands in one line only; put its quantities together", field="lines")
+        if {(it.variant, it.quantity) for it in lines} != {(it.variant, it.quantity) for it in self.lines}:
+            lines = tuple(replace(it, since=now.isoformat()) for it in lines)
         return replace(self, lines=lines)
 
     def with_price_change(self, change: PriceChange) -> "Subscription":
@@ -220,7 +232,8 @@ class Subscription:
     def repriced(self, change: PriceChange) -> "Subscription":
         """With the change in force: the lines cost what it says."""
         lines = tuple(
-            replace(line, unit_price=change.unit_prices.get(line.variant, line.unit_price)) for line in self.lines
+            replace(line, unit_price=change.unit_prices.get(line.variant, line.unit_price), since=None)
+            for line in self.lines
         )
         return replace(self, lines=lines, price_change=None)
 

@@ -105,6 +105,11 @@ _SUBSCRIPTION_PLAIN = (
 )
 
 
+def _line(it: SubscriptionLine) -> dict[str, Any]:
+    """`since` only where it says something, so that lines that are alike are the same text."""
+    return {name: value for name, value in asdict(it).items() if name != "since" or value}
+
+
 def _subscription(row: Row) -> Subscription:
     currency = Currency(row["currency"])
     plan = Plan(IntervalUnit(row["interval_unit"]), row["interval_count"])
@@ -131,7 +136,7 @@ def subscription_row(it: Subscription) -> dict[str, Any]:
     change = it.price_change
     return {name: getattr(it, name) for name in _SUBSCRIPTION_PLAIN} | {
         "currency": it.currency.value,
-        "lines": [asdict(line) for line in it.lines],
+        "lines": [_line(line) for line in it.lines],
         "interval_unit": it.plan.unit.value,
         "interval_count": it.plan.count,
         "anchor": it.schedule.anchor,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from app.domain.account import Account
 from app.domain.agreement import Agreement, AgreementStatus
-from app.domain.charge import Charge
+from app.domain.charge import Charge, ChargeOrigin
 from app.domain.errors import NotFound
 from app.domain.money import Money
 from app.domain.renewal import Renewal
@@ -33,8 +33,8 @@ class NextPayment:
 
 @dataclass(frozen=True, slots=True)
 class CustomerPage:
-    """Nothing of a person but the language. `unpaid` is the period that may be paid by its own link; `goes_on_at` the
-    page of the agreement with which the subscription goes on.
+    """Nothing of a person but the language. `price` is what a period costs as far as that is known; `unpaid` is the
+    period that may be paid by its own link; `goes_on_at` the page of the agreement with which the subscription goes on.
     """
 
     agreement: Agreement
@@ -48,6 +48,7 @@ class CustomerPage:
     language: str | None
     shop_name: str | None
     goes_on_at: str | None = None
+    price: Money | None = None
 
     @property
     def since(self) -> date | None:
@@ -95,6 +96,7 @@ async def customer_page(deps: Deps, row_id: str, number: int) -> CustomerPage:
         language=person.language if person else None,
         shop_name=installation.shop_name if installation else None,
         goes_on_at=_goes_on_at(deps, agreement, goes_on_with),
+        price=known_cost(agreement, subscription, charges),
     )
 
 
@@ -114,13 +116,18 @@ def _next(
 ) -> NextPayment | None:
     if subscription is None or agreement.status is not AgreementStatus.ACTIVE:
         return None
+    change, known = subscription.price_change, known_cost(agreement, subscription, charges)
+
+    def cost_on(day: date) -> Money | None:
+        return change.price if change is not None and day >= change.on else known
+
     upcoming = upcoming_of(renewals, today)
     charge = next((it for it in charges if upcoming is not None and it.id == upcoming.charge_row), None)
     rests = subscription.status is not SubscriptionStatus.ACTIVE
     if upcoming is not None and (charge is not None or not rests):
-        return NextPayment(upcoming.due, upcoming.amount or _price(agreement, subscription, upcoming.due), charge)
+        return NextPayment(upcoming.due, upcoming.amount or cost_on(upcoming.due), charge)
     day = next_day(subscription)
-    return None if day is None else NextPayment(day, _price(agreement, subscription, day))
+    return None if day is None else NextPayment(day, cost_on(day))
 
 
 def next_day(it: Subscription) -> date | None:
@@ -132,8 +139,13 @@ def next_day(it: Subscription) -> date | None:
     return None
 
 
-def _price(agreement: Agreement, it: Subscription, day: date) -> Money | None:
-    """The agreement's, or the one that it will have by then."""
-    if it.price_change is not None and day >= it.price_change.on:
-        return it.price_change.price
-    return agreement.price if agreement.price.minor else None
+def known_cost(agreement: Agreement, subscription: Subscription | None, charges: Sequence[Charge]) -> Money | None:
+    """What a period costs: the agreement's price, or what the last order cost since the shop changed its contents.
+
+    None where the shop's prices decide, and where the first order since such a change is still to come.
+    """
+    changed_at = subscription.changed_at if subscription else None
+    if changed_at is None:
+        return agreement.price if agreement.price.minor else None
+    since = [it for it in charges if it.origin is ChargeOrigin.RENEWAL and it.created_at >= changed_at]
+    return max(since, key=lambda it: it.created_at).amount if since else None

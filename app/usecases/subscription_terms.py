@@ -92,7 +92,7 @@ async def change_terms(deps: Deps, caller: Caller, agreement_id: str, terms: Ter
 def _decide(it: Situation, terms: Terms) -> Decision:
     after = it.subscription
     if terms.lines is not None:
-        after = after.with_lines(tuple(_line(after, it) for it in terms.lines))
+        after = after.with_lines(tuple(_line(after, it) for it in terms.lines), it.now)
     if terms.shipping_method is not None or terms.voucher_policy is not None:
         method = terms.shipping_method or after.shipping_method
         after = after.with_delivery(method, terms.voucher_policy or after.voucher_policy)

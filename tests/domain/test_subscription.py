@@ -1,6 +1,7 @@
 """What may be asked of a subscription in each of its states, and what that makes of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -73,7 +74,7 @@ def test_what_is_over_stays_over() -> None:
         ended.ending,
         lambda: ended.paused(None, TODAY),
         lambda: ended.moved(date(2026, 4, 1), TODAY),
-        lambda: ended.with_lines(ended.lines),
+        lambda: ended.with_lines(ended.lines, NOW),
     ]
     for verb in verbs:
         with pytest.raises(IllegalState):
@@ -109,8 +110,8 @@ def test_lines_are_at_least_one_and_each_variant_stands_once() -> None:
     wrong = [(), (line, line), tuple(SubscriptionLine(f"v{number}", 1) for number in range(MAX_LINES + 1))]
     for lines in wrong:
         with pytest.raises(InvalidInput):
-            a_subscription().with_lines(lines)
-    assert a_subscription().with_lines((line,)).lines == (line,)
+            a_subscription().with_lines(lines, NOW)
+    assert a_subscription().with_lines((line,), NOW).lines == (replace(line, since=NOW.isoformat()),)
 
 
 @pytest.mark.parametrize("quantity", [0, -1, 1001])

@@ -179,7 +179,7 @@ async def test_another_variant_mends_a_renewal_that_waits(one_world: World) -> N
     _out_of_stock(one_world, who)
     await days_pass(one_world, 3)
     other = one_world.saleor.create_product("Tea", 149, is_shipping_required=False).variants[0]
-    await who.change((await who.row()).with_lines((SubscriptionLine(other.id, 1, "Tea"),)))
+    await who.change((await who.row()).with_lines((SubscriptionLine(other.id, 1, "Tea"),), one_world.time.now))
     await days_pass(one_world, 5)
     assert await who.outcomes() == ["PAID"]
     assert [it.amount for it in one_world.effects("charge")] == [14_900]

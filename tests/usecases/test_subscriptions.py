@@ -364,8 +364,8 @@ async def test_lines_are_changed_by_the_shop_and_keep_what_they_know(one_world: 
     terms = Terms(lines=[Line(first.variant, 3), Line("UHJvZHVjdFZhcmlhbnQ6Nzc=", 1)])
     await change_terms(one_world.context.deps, STAFF, them.agreement, terms)
     assert (await them.row()).lines == (
-        replace(first, quantity=3),
-        SubscriptionLine("UHJvZHVjdFZhcmlhbnQ6Nzc=", 1),
+        replace(first, quantity=3, since=one_world.time.now.isoformat()),
+        SubscriptionLine("UHJvZHVjdFZhcmlhbnQ6Nzc=", 1, since=one_world.time.now.isoformat()),
     )
     wrong = [Terms(lines=[]), Terms(lines=[Line("a b", 1)]), Terms(lines=[Line(first.variant, 0)])]
     for them_terms in wrong:

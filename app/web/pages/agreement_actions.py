@@ -22,7 +22,7 @@ from app.usecases import subscriptions
 from app.usecases.looking import AgreementDetail, agreement_detail
 from app.usecases.periods import upcoming_of
 from app.usecases.planning import local_day
-from app.usecases.subscription_terms import Line, NewPrice, Terms, change_terms
+from app.usecases.subscription_terms import Line, NewPrice, Terms, change_terms, price_limit
 from app.usecases.subscriptions import CancelAt
 from app.web.answers import http_status
 from app.web.pages import formats
@@ -218,6 +218,12 @@ def _next_due(visit: Visit, detail: AgreementDetail) -> str:
     return formats.day(visit.language, upcoming.due if upcoming else detail.subscription.next_due)
 
 
+def _limit(visit: Visit, detail: AgreementDetail) -> str:
+    """The most that a period may come to cost."""
+    limit = price_limit(detail.agreement)
+    return formats.money(visit.language, limit) if limit else visit.language.text("dashboard.agreements.no_limit")
+
+
 def _action(visit: Visit, name: str, detail: AgreementDetail) -> Action:
     path = f"/agreements/{detail.agreement.agreement_id}"
     days = detail.account.price_notice_days if detail.account else 0
@@ -227,7 +233,7 @@ def _action(visit: Visit, name: str, detail: AgreementDetail) -> Action:
         path=f"{path}/{name}",
         back=path,
         subject=detail.agreement.product_name,
-        about={"days": str(days), "due": _next_due(visit, detail)},
+        about={"days": str(days), "due": _next_due(visit, detail), "limit": _limit(visit, detail)},
         fields=_fields(visit, name, detail),
         hidden={"seen": _mark(detail)},
         danger=name == "stop",

@@ -6,6 +6,7 @@ from fastapi.responses import HTMLResponse
 
 from app.domain.agreement import AgreementStatus, Pricing
 from app.domain.subscription import SubscriptionStatus
+from app.usecases.customer_page import known_cost
 from app.usecases.looking import AgreementDetail, agreement_detail
 from app.usecases.manage_links import manage_url
 from app.usecases.people import buyers_of
@@ -38,6 +39,7 @@ async def show_agreement(visit: Visit, agreement_id: str, notice: str = "", stat
         actions=actions_on(detail) if visit.may_write else (),
         my_url=manage_url(visit.context.deps, visit.caller, detail.agreement.id, detail.agreement.link_number),
         pay_urls={name: visit.context.deps.pay_url(name) for name in detail.payable},
+        cost=known_cost(detail.agreement, detail.subscription, detail.charges),
         zone=detail.account.time_zone if detail.account else DEFAULT_ZONE,
         path=f"/agreements/{agreement_id}",
     )

@@ -20,7 +20,8 @@ from tests.usecases.test_pay_links import begin, in_dunning
 from tests.usecases.test_subscriptions import STAFF
 from tests.web.helpers import nothing_happens, writes
 from tests.web.pages.mine import FIXED, opened, path_of, said
-from tests.web.pages.visiting import words
+from tests.web.pages.test_agreement_actions import do
+from tests.web.pages.visiting import Staff, words
 from tests.world import APP_URL, SECRET_KEY, SHOP, World
 
 REVOKE = "mutation ($ids: [ID!]!) { agreementLinkRevoke(ids: $ids) { successes errors { code message } } }"
@@ -41,6 +42,30 @@ async def test_a_year_of_payments_is_there_to_read(world: World) -> None:
     assert f"6 March 2026 NOK 199.00 Order {order} Paid" in text
     assert "2 March 2026 NOK 199.00 First payment · Order 17 Paid" in text
     assert "Next payment 6 April 2026 NOK 199.00" in text
+
+
+async def test_other_quantities_cost_what_their_first_order_does_and_until_then_nobody_says_a_sum(world: World) -> None:
+    them, staff = await subscribe(world), Staff(world)
+    form = await staff.get(f"/agreements/{them.agreement}/quantity")
+    assert "up to the limit of the agreement: NOK 995.00" in words(form)
+    await do(staff, them.agreement, "quantity", **{"quantity-0": "2"})
+    page = f"/agreements/{them.agreement}"
+    assert "known when the next order is made" in words(await staff.get(page))
+    text = await said(them)
+    assert "Next payment 6 March 2026" in text
+    assert "NOK" not in text.split("Next payment")[1][:30]
+    assert "NOK 199.00 every month" not in text
+
+    await days_pass(world, 8)
+    cost = (await them.charge()).amount
+    assert cost.minor > 19_900
+    shown = f"NOK {cost.minor // 100}.00"
+    text = await said(them)
+    assert f"{shown} every month" in text
+    assert f"Next payment 6 April 2026 {shown}" in text
+    assert f"{shown}, " in words(await staff.get(page))
+    await do(staff, them.agreement, "quantity", **{"quantity-0": "2"})  # which it has: nothing is unknown by that
+    assert f"Next payment 6 April 2026 {shown}" in await said(them)
 
 
 async def test_opening_it_makes_nothing_happen(world: World) -> None:
