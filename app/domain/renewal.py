@@ -59,8 +59,8 @@ class Renewal:
     latest of them came to nothing, one after another.
 
     `failed_on` is the day of the first failed charge, from which the dunning policy counts; `hindered_on` the day since
-    which something stands in the way of its next one. `amount` is what its last charge was of, or a larger sum that
-    staff have agreed to since.
+    which something stands in the way of its next one. `amount` is what its last charge was of, and `agreed`, in the
+    same currency's minor units, the most that staff have agreed to since.
     """
 
     id: str
@@ -79,6 +79,7 @@ class Renewal:
     amount: Money | None = None
     charge_row: str | None = None
     attempt: int = 0
+    agreed: int | None = None
     failed_on: date | None = None
     hindered_on: date | None = None
     attempts: int = 0

@@ -31,6 +31,7 @@ _RENEWAL_PLAIN = (
     "order_number",
     "charge_row",
     "attempt",
+    "agreed",
     "failed_on",
     "hindered_on",
     "attempts",

@@ -579,6 +579,7 @@ class RenewalRow(SQLModel, table=True):
     order: str | None = _text(256, null=True)
     order_number: str | None = _text(40, null=True)
     amount: int | None = _minor(null=True)
+    agreed: int | None = _minor(null=True)
     currency: str | None = _text(3, null=True)
     charge_row: str | None = _text(36, null=True)
     attempt: int = Field(sa_type=Integer, nullable=False)

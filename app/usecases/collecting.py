@@ -24,7 +24,18 @@ from app.usecases.operations import new_operation, perform
 from app.usecases.planning import local_day
 from app.usecases.ports import Deps, Job
 from app.usecases.renewal_orders import complete, skip
-from app.usecases.renewal_work import Hindered, OrderGone, Work, facts, problem, rested, settle, step, why_unwanted
+from app.usecases.renewal_work import (
+    Hindered,
+    OrderGone,
+    Work,
+    facts,
+    problem,
+    rested,
+    settle,
+    step,
+    went_away,
+    why_unwanted,
+)
 from app.usecases.sending import resume_charge
 
 ACTOR = "system:renewals"
@@ -227,6 +238,9 @@ async def paid(deps: Deps, work: Work, order: RenewalOrder, reason: RenewalReaso
     )
     data = facts(replace(work, renewal=after))
     await settle(deps, work, rested(after, None), (NoticeKind.RENEWAL_PAID, data, "paid"))
+    if work.renewal.failed_on is not None:
+        # Of which staff may have been told while its link was refused, or before they agreed to it.
+        await went_away(deps, work.installation, RenewalReason.COSTS_MORE)
 
 
 async def _compare(deps: Deps, work: Work, charge: Charge, order: RenewalOrder) -> None:

@@ -25,8 +25,9 @@ async def caught_up(deps: Deps, work: Work) -> tuple[Work, Charge | None]:
     there = await deps.provider(work.account).list_charges(agreement_id)
     rows = await observe_charges(deps, ACTOR, work.agreement, [it for it in there if it.charge_id in names])
     for name, row in sorted(rows.items(), key=lambda it: names[it[0]]):
-        if not row.status.holds_no_money:
-            return work, await _its_own(deps, work, row, names[name])
+        mine = await _its_own(deps, work, row, names[name])
+        if not mine.status.holds_no_money:
+            return work, mine
     newest = max((names[name] for name in rows), default=renewal.attempt)
     return (await step(deps, work, replace(renewal, attempt=newest)) if newest > renewal.attempt else work), None
 

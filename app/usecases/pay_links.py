@@ -241,7 +241,7 @@ async def _stored(deps: Deps, work: Work) -> Recovery:
     if nothing_to_pay(order) or order.total is None:
         raise IllegalState(_NOT_NOW.format("nothing is to pay"))
     check_order(order)
-    await check_known_sum(deps, work, order)
+    check_known_sum(work, order)
     renewal, shop = work.renewal, work.renewal.shop
     async with deps.store.begin() as unit:
         subscription = await unit.subscriptions.get(shop, work.subscription.id, lock=True)

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from app.domain.charge import check_limit
 from app.domain.errors import Duplicate, InvalidInput, LimitExceeded, Rejected, Unavailable
-from app.domain.money import Money
 from app.domain.order import DraftOrder, RenewalOrder
-from app.domain.renewal import RENEWAL_KEY, RENEWAL_SLOT, Renewal, RenewalReason, RenewalStatus
+from app.domain.renewal import RENEWAL_KEY, Renewal, RenewalReason, RenewalStatus
 from app.domain.subscription import Subscriber, Subscription, VoucherPolicy
 from app.usecases.ports import Deps
 from app.usecases.renewal_work import Hindered, OrderGone, TakenOver, Work, rested, settle, step
@@ -42,9 +41,11 @@ async def order_for(deps: Deps, work: Work) -> tuple[Work, RenewalOrder]:
     renewal = work.renewal
     if renewal.order is not None:
         order = await deps.shop.renewal_order(work.installation, renewal.order)
-        if order is None or order.dead:
+        if order is None:
+            work, order = await _made_since(deps, work)
+        if order.dead:
             raise OrderGone
-        if not _outdated(renewal, order):
+        if not await _outdated(deps, work, order):
             return replace(work, met=True), order
         # The subscription may have other lines or another address by now. Forgotten first, so that whoever dies here
         # does not take it for one that staff deleted.
@@ -57,20 +58,28 @@ async def order_for(deps: Deps, work: Work) -> tuple[Work, RenewalOrder]:
     return replace(work, met=met), order
 
 
-def _outdated(renewal: Renewal, order: RenewalOrder) -> bool:
-    """Saleor keeps a draft with transactions for good, so that one goes on as it is."""
+async def _made_since(deps: Deps, work: Work) -> tuple[Work, RenewalOrder]:
+    """The draft that was made anew in place of one that is gone, where a restored backup names that one. Raises
+    OrderGone where there is none: then staff deleted it.
+    """
+    found, _ = await _by_reference(deps, work)
+    if found is None or found.dead:
+        raise OrderGone
+    return await step(deps, work, replace(work.renewal, order=found.id, order_number=found.number)), found
+
+
+async def _outdated(deps: Deps, work: Work, order: RenewalOrder) -> bool:
+    """What stood in the way of the draft still does. Saleor keeps one with transactions for good, so it goes on so."""
+    renewal = work.renewal
     waited = renewal.status is RenewalStatus.WAITING and renewal.reason in _OF_THE_DRAFT
     if not waited or not order.draft or order.transactions:
         return False
-    if renewal.reason is RenewalReason.COSTS_MORE:
-        return bool(order.problems) or _above(order.total, renewal.amount)
-    return bool(order.problems) or renewal.reason is RenewalReason.PRICE_ABOVE_LIMIT
-
-
-def _above(total: Money | None, known: Money | None) -> bool:
-    if total is None or known is None:
-        return False
-    return total.currency is not known.currency or known < total
+    try:
+        check_known_sum(work, order)
+        await check_price(deps, work, order)
+    except Hindered:
+        return True
+    return bool(order.problems)
 
 
 async def _make(deps: Deps, work: Work) -> tuple[RenewalOrder, bool]:
@@ -144,20 +153,15 @@ def nothing_to_pay(order: RenewalOrder) -> bool:
     return order.charge_status in {"FULL", "OVERCHARGED"} or (order.total is not None and order.total.minor == 0)
 
 
-async def check_known_sum(deps: Deps, work: Work, order: RenewalOrder) -> None:
-    """A new order of a period whose charge has failed, at the prices and with the contents of today, is not charged for
-    more than that charge was of, or than staff have agreed to since: they and its customer were shown the sum. What
-    staff change on its own order counts.
+def check_known_sum(work: Work, order: RenewalOrder) -> None:
+    """The order of a period whose charge has failed, at the prices and with the contents of today, is not charged for
+    more than that charge was of, or than staff have agreed to since: they and its customer were shown the sum. Saleor
+    prices drafts anew, so that a draft that costs more is no sign that somebody wanted it.
     """
-    renewal, total = work.renewal, order.total
-    known, slot = renewal.amount, f"{RENEWAL_SLOT}{renewal.id}/{renewal.attempt}"
+    renewal, total, known = work.renewal, order.total, work.renewal.amount
     if renewal.failed_on is None or known is None or total is None:
         return
-    async with deps.store.begin() as unit:
-        last = (await unit.charges.by_slots(renewal.shop, [slot])).get(slot)
-    if last is not None and last.saleor_order == order.id:
-        return
-    if _above(total, known):
+    if total.currency is not known.currency or total.minor > max(known.minor, renewal.agreed or 0):
         text = (
             f"its order comes to {total} by now, more than the {known} that the charge that failed was of, or that was"
             " agreed to since: charge it again at the new sum, or make the draft cheaper"

@@ -245,11 +245,13 @@ async def _order_and_charge(deps: Deps, work: Work) -> str | None:
         await paid(deps, work, await complete(deps, work, order), RenewalReason.NOTHING_TO_PAY)
         return None
     check_order(order)
-    await check_known_sum(deps, work, order)
+    check_known_sum(work, order)
     await check_price(deps, work, order)
     if not work.account.complete_when_paid:
         order = await complete(deps, work, order)
         check_order(order)
+        check_known_sum(work, order)  # somebody may have changed the draft in that moment
+        await check_price(deps, work, order)
     return await _store_charge(deps, work, order)
 
 
@@ -343,7 +345,9 @@ async def _hindered(deps: Deps, work: Work, hindered: Hindered) -> None:
         current = await unit.renewals.get(work.renewal.shop, work.renewal.id)
     if current is None:
         raise TakenOver
-    work = replace(work, renewal=replace(work.renewal, order=current.order, order_number=current.order_number))
+    # Steps were stored since this work began: its order, and attempts that only Vipps knew of.
+    known = replace(work.renewal, order=current.order, order_number=current.order_number, attempt=current.attempt)
+    work = replace(work, renewal=known)
     today_there = local_day(deps, work.account)
     since = max(work.renewal.due, work.renewal.created_at.date(), work.renewal.hindered_on or today_there)
     if today_there <= since + timedelta(days=WAIT_DAYS):

@@ -25,6 +25,7 @@ from app.usecases.unpaid import FAILURES
 
 _OVER = frozenset({SubscriptionStatus.ENDED, SubscriptionStatus.ENDING})
 _PAID = frozenset({RenewalStatus.PAID, RenewalStatus.COLLECTED})
+_LARGEST = 2**31 - 1  # GraphQL has no larger numbers
 _TRIES = 3  # as often as somebody else may be quicker
 
 
@@ -129,8 +130,9 @@ async def retry_charges(
     it a period that costs more is not charged.
     """
     caller.require(Scope.CHARGES_WRITE)
-    if up_to is not None and up_to <= 0:
-        raise InvalidInput("give the most that may be charged, in minor units above 0, or leave it out", field="upTo")
+    if up_to is not None and not 0 < up_to <= _LARGEST:
+        text = f"give the most that may be charged, in minor units, 1 to {_LARGEST}, or leave it out"
+        raise InvalidInput(text, field="upTo")
     if caller.own_only:
         raise Forbidden("customers pay a failed period by its link", field="ids")
     check_size(charge_rows, deps.limits.max_sync_batch)
@@ -189,9 +191,10 @@ async def _reopened(deps: Deps, caller: Caller, charge_row: str, up_to: int | No
     for _ in range(_TRIES):
         async with deps.store.begin() as unit:
             it = await _failed(unit, caller, charge_row)
-            if _is_answered(it, deps.clock()):
-                return it.period
-            _require_retriable(it, deps.clock(), up_to)
+            if not _agrees_to_more(it, deps.clock(), up_to):
+                if _is_answered(it, deps.clock()):
+                    return it.period
+                _require_retriable(it, deps.clock(), up_to)
             if it.subscription is not None and it.subscription.status is SubscriptionStatus.HELD:
                 raise Unavailable("the subscription is on hold again; look at it in a moment", retry_after=2)
             after = await _reopen(unit, deps, caller, it.period, up_to)
@@ -209,6 +212,14 @@ def _is_answered(it: _Failed, now: datetime) -> bool:
     if found is Hindrance.PAID:
         return _is_followed(it.charge, it.period)
     return found is Hindrance.RETRIED and (_is_next(it.period, now) or it.period.status is RenewalStatus.CHARGING)
+
+
+def _agrees_to_more(it: _Failed, now: datetime, up_to: int | None) -> bool:
+    """Its next charge is about to be made, because somebody asked for it and agreed to less, or to nothing."""
+    found = hindrance(it.charge, it.renewal, it.subscription, now)
+    if found is not Hindrance.RETRIED or _is_followed(it.charge, it.period) or not _is_next(it.period, now):
+        return False
+    return up_to is not None and (it.period.agreed or 0) < up_to
 
 
 def _require_retriable(it: _Failed, now: datetime, up_to: int | None) -> None:
@@ -241,14 +252,10 @@ async def _reopen(unit: Unit, deps: Deps, caller: Caller, before: Renewal, up_to
         after = replace(after, order=None, order_number=None)
     if _costs_more(before):
         after = replace(after, reason=RenewalReason.CHARGE_FAILED, reason_text=None)
-    agreed = None
-    if up_to is not None and before.amount is not None and before.amount.minor < up_to:
-        agreed = Money(up_to, before.amount.currency)
-        after = replace(after, amount=agreed)
-    after = rested(after, now)
+    after = rested(replace(after, agreed=up_to), now)
     await unit.renewals.save(after)
     change = (f"period {before.period} {before.status}", f"period {after.period} {after.status}")
-    why = f"up to {agreed}" if agreed else ""
+    why = f"up to {up_to} in minor units" if up_to is not None else ""
     await unit.audit.add(
         [AuditEntry(caller.shop, caller.actor, "renewal.retried", before.agreement_id, now, *change, why)]
     )

@@ -17,13 +17,14 @@ from app.domain.subscription import PriceChange, SubscriptionStatus
 from app.usecases.pay_links import PayState, pay, pay_page
 from app.usecases.ports import Store
 from app.usecases.renewals import renew
+from app.usecases.retrying import retry_charges
 from app.usecases.subscription_terms import NewPrice, Terms, change_terms
 from app.usecases.subscriptions import CancelAt, cancel, move, pause, resume, skip
 from app.usecases.watchdog import watch
 from app.vipps.simulator.faults import Fault
 from tests.builders import nok
 from tests.usecases.renewing import Subscribed, account_is, days_pass, planned, problems, settle, subscribe
-from tests.usecases.steps import Beforehand, Interrupted, another_worker, charge_of, on_v3
+from tests.usecases.steps import MACHINE, Beforehand, Interrupted, another_worker, charge_of, on_v3
 from tests.usecases.test_dunning import failing
 from tests.usecases.test_pay_links import PRICE, begin, given_up, in_dunning, on, state
 from tests.usecases.test_subscriptions import STAFF, error_of, notices, owner
@@ -490,10 +491,15 @@ async def test_a_hold_that_is_over_while_its_customer_pays_does_not_end_it(one_w
 
 
 async def test_the_page_says_what_the_button_takes(one_world: World) -> None:
-    """Staff made the draft dearer after its charge failed."""
+    """The draft became dearer after its charge failed: staff agree to it, and nothing is taken that nobody has seen."""
     them = await in_dunning(one_world)
     [draft] = them.orders()
     draft.lines[0].quantity = 2
+    with pytest.raises(IllegalState, match="comes to"):
+        await begin(them)
+    rows = [(await them.charge()).id]
+    [item] = (await retry_charges(one_world.context.deps, MACHINE, rows, 2 * PRICE)).items
+    assert item.error is None
     new = await begin(them)
     page = await pay_page(one_world.context.deps, (await them.renewal()).id)
     one_world.vipps.approve(new)
