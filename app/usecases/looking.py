@@ -12,8 +12,9 @@ from app.domain.agreement import Agreement
 from app.domain.charge import Charge, ChargeOrigin
 from app.domain.errors import Forbidden, NotFound
 from app.domain.records import AgreementFilter, ChargeFilter, Page
-from app.domain.renewal import Renewal, RenewalFilter, renewal_of, renewal_order_id
+from app.domain.renewal import Renewal, RenewalFilter, RenewalStatus, attempt_of, renewal_of, renewal_order_id
 from app.domain.subscription import Subscription
+from app.usecases.dunning import slot_of
 from app.usecases.explaining import Explanation, Moment, explain_agreement, explain_row
 from app.usecases.pay_links import is_payable
 from app.usecases.ports import Deps, Unit
@@ -34,6 +35,15 @@ class ChargeLine:
     @property
     def orders(self) -> Sequence[str | None]:
         return orders_of(self.charge, self.agreement)
+
+    @property
+    def then(self) -> str:
+        """What became of the period of a charge that failed: `paid_later`, `charged_again`, or nothing yet."""
+        if self.renewal is None or not self.charge.status.holds_no_money:
+            return ""
+        if self.renewal.status in {RenewalStatus.PAID, RenewalStatus.COLLECTED}:
+            return "paid_later"
+        return "charged_again" if attempt_of(self.charge.slot) < self.renewal.attempt else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +71,16 @@ class AgreementLine:
 
 @dataclass(frozen=True, slots=True)
 class ChargeDetail:
-    """As `ChargeLine`; `payable` where the customer may pay its period by the link."""
+    """As `ChargeLine`; `payable` where the customer may pay its period by the link; `successor` is the period's next
+    charge, where this one failed.
+    """
 
     explanation: Explanation
     renewal: Renewal | None
     subscription: Subscription | None
     account: Account | None
     payable: bool
+    successor: Charge | None
 
     @property
     def charge(self) -> Charge:
@@ -222,8 +235,12 @@ async def charge_detail(deps: Deps, caller: Caller, charge_row: str) -> ChargeDe
         subscription = await unit.subscriptions.get(shop, renewal.subscription_id) if renewal else None
         account = await unit.accounts.get(shop, charge.account_id)
         rows = await unit.renewals.of_subscription(shop, subscription.id) if subscription else []
+        successor = None
+        if renewal is not None:
+            slot = slot_of(renewal, attempt_of(charge.slot) + 1)
+            successor = (await unit.charges.by_slots(shop, [slot])).get(slot)
     payable = bool(renewal and subscription and is_payable(renewal, subscription, rows))
-    return ChargeDetail(explanation, renewal, subscription, account, payable)
+    return ChargeDetail(explanation, renewal, subscription, account, payable, successor)
 
 
 async def agreement_detail(deps: Deps, caller: Caller, agreement_id: str) -> AgreementDetail:

@@ -182,9 +182,13 @@ async def test_a_failed_period_is_charged_again_before_its_day(world: World) -> 
     second = await who.charge(attempt=2)
     assert second.order_id != charge.order_id
     assert (second.amount, (await who.renewal()).status) == (charge.amount, RenewalStatus.CHARGING)
+    assert f'href="/app/charges/{second.id}"' in (await staff.get(f"/charges/{charge.id}")).text
+    assert "Charged again" in words(await staff.get("/charges"))
+    assert "The period was charged again" not in words(await staff.get(f"/charges/{second.id}"))
     world.vipps.set_failure(who.agreement, None)
     await days_pass(world, 5)
     assert await who.outcomes() == ["PAID"]
+    assert "Paid later" in words(await staff.get("/charges"))
     assert [it.amount for it in world.effects("charge")] == [19_900]
     assert "renewal.retried" in {it.action for it in await audited(world, who.agreement)}
 
