@@ -80,23 +80,27 @@ async def _listening(applications: dict[str, ASGIApp]) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _following(world: World) -> AsyncIterator[None]:
     """Whoever moves the clock finds done what a worker does by the clock, without waiting for its real minutes."""
-    moved = asyncio.Event()
+    moved, ending = asyncio.Event(), asyncio.Event()
     world.time.moved.append(moved.set)
     jobs = InlineJobs()
     context = build(world.settings, clock=world.time.now, jobs=jobs)
-    task = asyncio.create_task(_follow(context, jobs, moved))
+    task = asyncio.create_task(_follow(context, jobs, moved, ending))
     try:
         yield
     finally:
-        task.cancel()
+        # Called off in the middle of a transaction it would leave SQLite locked for whoever opens it next.
+        ending.set()
+        moved.set()
         await asyncio.gather(task, return_exceptions=True)
         await context.close()
 
 
-async def _follow(context: Context, jobs: InlineJobs, moved: asyncio.Event) -> None:
+async def _follow(context: Context, jobs: InlineJobs, moved: asyncio.Event, ending: asyncio.Event) -> None:
     while True:
         await moved.wait()
         moved.clear()
+        if ending.is_set():
+            return
         await plan(context.deps)
         await sweep(context.deps)
         await jobs.drain(handlers(context.deps, object_of))
