@@ -60,7 +60,7 @@ class Renewal:
 
     `failed_on` is the day of the first failed charge, from which the dunning policy counts; `hindered_on` the day since
     which something stands in the way of its next one. `amount` is what its last charge was of, and `agreed`, in the
-    same currency's minor units, the most that staff have agreed to since.
+    same currency's minor units, the most that staff have agreed to for its next one.
     """
 
     id: str

@@ -281,6 +281,7 @@ def _charging(renewal: Renewal, charge: Charge) -> Renewal:
         hindered_on=None,
         charge_row=charge.id,
         amount=charge.amount,
+        agreed=None,  # to this one charge
         attempt=attempt_of(charge.slot),
     )
 

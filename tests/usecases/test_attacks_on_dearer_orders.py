@@ -153,6 +153,22 @@ async def test_a_sum_that_was_agreed_to_holds_until_somebody_asks_anew(world: Wo
     assert world.effects("charge") == []
 
 
+async def test_a_generous_limit_is_for_one_charge(world: World) -> None:
+    """It was charged once, and failed: what is charged next is no more than that was."""
+    them, failed, cost = await dearer(world)
+    world.vipps.set_failure(them.agreement, "user_action_required")
+    assert await agreed(world, failed, 99_000) is None
+    await days_pass(world, 6)
+    second = await them.charge(attempt=2)
+    assert (second.amount.minor, (await them.renewal()).agreed) == (cost, None)
+    world.vipps.set_failure(them.agreement, None)
+    await contents(them, 3)
+    assert await again(world, second) == [None]
+    await days_pass(world, 6)
+    assert "WAITING/COSTS_MORE" in await them.outcomes()
+    assert world.effects("charge") == []
+
+
 async def test_a_generous_limit_is_no_price(world: World) -> None:
     them, failed, _ = await dearer(world)
     world.saleor.set_stock(them.product.variants[0], 0)

@@ -1,5 +1,6 @@
 """What staff may do with one charge: capture, refund in part or whole, cancel, have its period charged again."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -182,7 +183,7 @@ def _retrying(visit: Visit, detail: ChargeDetail, cost: Money | None) -> Action:
 async def _retry(visit: Visit) -> HTMLResponse:
     detail = await _detail(visit)
     agreed = visit.form.get("up_to", "")
-    up_to = int(agreed) if agreed.isascii() and agreed.isdecimal() else None
+    up_to = int(agreed) if re.fullmatch(r"[0-9]{1,12}", agreed) else None  # nobody types it: others are asked anew
     found = (await retry_charges(visit.context.deps, visit.caller, [detail.charge.id], up_to)).items[0].error
     if isinstance(found, LimitExceeded):
         return await _asked_retry(visit, await _detail(visit))  # it costs more since somebody looked

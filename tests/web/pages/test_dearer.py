@@ -24,6 +24,9 @@ async def test_a_period_that_costs_more_by_now_is_charged_at_the_sum_that_was_sh
     async with nothing_is_written_to_vipps(world):
         asked = await send(staff, charge, "retry", {})
         assert "Charge this period again, at what it costs now" in words(asked)
+        for forged in ("9" * 5_000, "٣٩٨٠٠", "-1", "1e9"):
+            again = await send(staff, charge, "retry", {"up_to": forged})
+            assert "Charge this period again, at what it costs now" in words(again)
         preview = words(await chosen(staff, "charges", "retry", charge.id))
         assert "It costs more by now" in preview
     assert "It is being charged again" in words(await send(staff, charge, "retry", form))
